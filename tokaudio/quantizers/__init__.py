@@ -1,0 +1,1 @@
+"""Quantizers: interchangeable by name inside any trainable tokenizer."""

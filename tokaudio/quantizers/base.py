@@ -1,0 +1,99 @@
+"""The contract of every quantizer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from tokaudio.errors import TokensError
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizerOutput:
+    """What a quantizer returns in training.
+
+    Attributes:
+        quantized: vectors `[B, D, T]`, differentiable with respect to the input.
+        codes: integers `[B, K, T]`.
+        loss: what the quantizer asks to be added to the training loss, a scalar.
+        stats: figures worth logging, detached scalars by name.
+    """
+
+    quantized: Tensor
+    codes: Tensor
+    loss: Tensor
+    stats: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Quantizer(nn.Module, ABC):
+    """Maps continuous vectors `[B, D, T]` to codes `[B, K, T]` and back.
+
+    Attributes:
+        dim: D, the width of the vectors.
+        codebook_sizes: V of each of the K codebooks.
+    """
+
+    dim: int
+    codebook_sizes: tuple[int, ...]
+
+    @property
+    def num_codebooks(self) -> int:
+        """K, the number of codebooks."""
+        return len(self.codebook_sizes)
+
+    @abstractmethod
+    def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
+        """Quantize `[B, D, T]` for training; in train mode codebooks may learn.
+
+        Args:
+            latents: vectors `[B, D, T]`.
+            num_codebooks: how many codebooks to use, one number or one per item `[B]`; None for all, or for the
+                quantizer's own random choice (quantizer dropout) in train mode.
+        """
+
+    @abstractmethod
+    def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
+        """Return codes `[B, k, T]` (int64) of `[B, D, T]`; never learns, whatever the mode. Ties take the lowest index.
+
+        Raises:
+            ValueError: if `num_codebooks` is not between 1 and K.
+        """
+
+    @abstractmethod
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return the vectors `[B, D, T]` of codes `[B, k, T]`, k up to K.
+
+        Raises:
+            TokensError: if a code is out of range.
+        """
+
+    @abstractmethod
+    def codebook(self, index: int) -> Tensor:
+        """Return codebook `index` as vectors `[V, D]` in the space of the latents."""
+
+    def resolve(self, num_codebooks: int | None) -> int:
+        """Return the number of codebooks that a request means, or raise `ValueError`."""
+        if num_codebooks is None:
+            return self.num_codebooks
+        if not 1 <= num_codebooks <= self.num_codebooks:
+            raise ValueError(f"num_codebooks must be between 1 and {self.num_codebooks}, got {num_codebooks}")
+        return num_codebooks
+
+    def check_codes(self, codes: Tensor) -> None:
+        """Raise `TokensError` unless `codes` is `[B, k, T]` with every code inside its codebook."""
+        if codes.ndim != 3 or not 1 <= codes.shape[1] <= self.num_codebooks:
+            raise TokensError(
+                f"codes must have shape [B, k, T] with 1 <= k <= {self.num_codebooks}, got {list(codes.shape)}"
+            )
+        sizes = torch.tensor(self.codebook_sizes[: codes.shape[1]], device=codes.device)[None, :, None]
+        wrong = (codes < 0) | (codes >= sizes)
+        if bool(wrong.any()):
+            item, book, frame = (int(i) for i in wrong.nonzero()[0])
+            raise TokensError(
+                f"code {int(codes[item, book, frame])} of codebook {book} (item {item}, frame {frame}) is outside "
+                f"0..{self.codebook_sizes[book] - 1}; check that the codes belong to this tokenizer"
+            )

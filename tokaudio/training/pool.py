@@ -1,0 +1,104 @@
+"""Audio pools: a folder of clips packed into one memory-mapped file, from which random crops cost nothing to read.
+
+A pool is a folder with `audio.i16` (all clips, one after the other, 16-bit mono) and `index.json` (sample rate and one
+row per clip: id, source, start, length). Hours of audio are opened in microseconds and never loaded whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tokaudio.errors import AudioError
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One recording of a pool: `length` samples from sample `start` of the packed file."""
+
+    id: str
+    source: str
+    start: int
+    length: int
+
+
+def write_pool(folder: Path, clips: Iterable[tuple[str, str, np.ndarray]], sample_rate: int) -> list[Clip]:
+    """Pack clips into a pool and return its index.
+
+    Args:
+        folder: where the pool is made; an existing pool is replaced.
+        clips: `(id, source, samples [S])` in floating point, full scale 1.0.
+        sample_rate: in Hz, of every clip.
+
+    Example:
+        >>> import tempfile
+        >>> clips = write_pool(Path(tempfile.mkdtemp()), [("a", "demo", np.zeros(800, np.float32))], 16000)
+        >>> clips[0].length
+        800
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    index: list[Clip] = []
+    position = 0
+    with (folder / "audio.i16.part").open("wb") as packed:
+        for name, source, samples in clips:
+            scaled = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype("<i2")
+            packed.write(scaled.tobytes())
+            index.append(Clip(name, source, position, len(scaled)))
+            position += len(scaled)
+    (folder / "audio.i16.part").replace(folder / "audio.i16")
+    document = {"sample_rate": sample_rate, "clips": [asdict(clip) for clip in index]}
+    (folder / "index.json").write_text(json.dumps(document), encoding="utf-8")
+    return index
+
+
+class AudioPool:
+    """Random crops from a packed folder of clips.
+
+    Clips are drawn with a probability that grows with the square root of their length, so that long recordings do not
+    drown short ones; clips shorter than a crop are surrounded by silence.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = write_pool(folder, [("a", "demo", np.ones(800, np.float32) / 2)], 16000)
+        >>> AudioPool(folder).crop(torch.Generator().manual_seed(0), 400).shape
+        torch.Size([400])
+    """
+
+    def __init__(self, folder: Path, *, weights: dict[str, float] | None = None) -> None:
+        """Open a pool; `weights` multiplies the probability of each source by name."""
+        if not (folder / "index.json").is_file():
+            raise AudioError(f"{folder}: holds no audio pool; make one with the recipe's 'prepare' step")
+        document = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self.sample_rate: int = document["sample_rate"]
+        self.clips = [Clip(**row) for row in document["clips"]]
+        self._audio = np.memmap(folder / "audio.i16", dtype="<i2", mode="r")
+        chances = torch.tensor([clip.length**0.5 * (weights or {}).get(clip.source, 1.0) for clip in self.clips])
+        self._cumulative = torch.cumsum(chances.double(), 0)
+
+    @property
+    def seconds(self) -> float:
+        """Total duration in seconds."""
+        return sum(clip.length for clip in self.clips) / self.sample_rate
+
+    def read(self, clip: Clip, start: int = 0, length: int | None = None) -> Tensor:
+        """Return samples `[S]` of a clip, float32 in [-1, 1]."""
+        stop = clip.length if length is None else min(clip.length, start + length)
+        part = self._audio[clip.start + start : clip.start + stop]
+        return torch.from_numpy(part.astype(np.float32) / 32767.0)
+
+    def crop(self, generator: torch.Generator, length: int) -> Tensor:
+        """Return a random crop `[length]`, float32 in [-1, 1]."""
+        point = torch.rand((), generator=generator, dtype=torch.float64) * self._cumulative[-1]
+        clip = self.clips[int(torch.searchsorted(self._cumulative, point).clamp(max=len(self.clips) - 1))]
+        slack = clip.length - length
+        offset = int(torch.randint(0, abs(slack) + 1, (), generator=generator))
+        if slack >= 0:
+            return self.read(clip, offset, length)
+        return torch.nn.functional.pad(self.read(clip), (offset, -slack - offset))
