@@ -31,7 +31,9 @@ def main() -> int:
     for name in names:
         started = time.monotonic()
         code = subprocess.run([sys.executable, HERE / f"{name}.py"], check=False).returncode
-        print(f"{name}: {'done' if code == 0 else f'FAILED with exit code {code}'} in {time.monotonic() - started:.0f} s")
+        print(
+            f"{name}: {'done' if code == 0 else f'FAILED with exit code {code}'} in {time.monotonic() - started:.0f} s"
+        )
         if code:
             failed.append(name)
     if failed:

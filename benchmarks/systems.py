@@ -1,0 +1,114 @@
+"""What the quality benchmark compares: each system turns speech into a coded form and back.
+
+Needs: tokaudio itself for the tokenizer rows; `codecs_classical` for the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import soxr
+from codecs_classical import codec2, fit, opus
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a system makes of one waveform.
+
+    Attributes:
+        audio: Reconstruction `[S]` at 16 kHz, as long as the input.
+        bits: Size of the coded form.
+        codes: Codes `[K, T]` of a tokenizer.
+    """
+
+    audio: NDArray[np.float32]
+    bits: float
+    codes: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the table.
+
+    Attributes:
+        name: Label of the row.
+        run: From a waveform `[S]` at 16 kHz to the system's output.
+        codebook_sizes: Number of codes in each codebook, for a tokenizer.
+    """
+
+    name: str
+    run: Callable[[NDArray[np.float32]], Output]
+    codebook_sizes: tuple[int, ...] = ()
+
+
+def original() -> System:
+    """The recordings themselves, as 16-bit PCM."""
+    return System("original", lambda audio: Output(audio, 16.0 * len(audio)))
+
+
+def classical() -> list[System]:
+    """Opus at 6 kbit/s, the least it offers, and Codec2 at 3200 and 1200 bit/s."""
+
+    def run_opus(audio: NDArray[np.float32]) -> Output:
+        coded = opus(audio, kbps=6)
+        return Output(coded.audio, coded.bits)
+
+    def run_codec2(bps: int) -> Callable[[NDArray[np.float32]], Output]:
+        def run(audio: NDArray[np.float32]) -> Output:
+            coded = codec2(audio, bps=bps)
+            return Output(coded.audio, coded.bits)
+
+        return run
+
+    return [
+        System("Opus 6 kbit/s", run_opus),
+        System("Codec2 3200 bit/s", run_codec2(3200)),
+        System("Codec2 1200 bit/s", run_codec2(1200)),
+    ]
+
+
+def tokenizer(name: str, codebooks: Sequence[int] | None = None) -> list[System]:
+    """One system per number of codebooks of a tokenizer.
+
+    Args:
+        name: Built-in name or folder, as for `Tokenizer.from_pretrained`.
+        codebooks: How many codebooks to keep; default all, half and a quarter of them.
+
+    Raises:
+        SystemExit: A number is not in 1 to the number of codebooks.
+    """
+    loaded: Any = importlib.import_module("tokaudio").Tokenizer.from_pretrained(name)
+    sizes = tuple(loaded.spec.codebook_sizes)
+    counts = list(codebooks or dict.fromkeys(max(1, len(sizes) // part) for part in (1, 2, 4)))
+    for count in counts:
+        if not 1 <= count <= len(sizes):
+            raise SystemExit(f"--codebooks {count}: {loaded.spec.name} has 1 to {len(sizes)}")
+    return [
+        System(f"{loaded.spec.name}, {count} of {len(sizes)} codebooks", _coder(loaded, count), sizes[:count])
+        for count in counts
+    ]
+
+
+def _coder(loaded: Any, count: int) -> Callable[[NDArray[np.float32]], Output]:
+    def run(audio: NDArray[np.float32]) -> Output:
+        import torch
+
+        with torch.inference_mode():
+            tokens = loaded.encode(torch.from_numpy(np.ascontiguousarray(audio)), sample_rate=SAMPLE_RATE)
+            tokens = tokens.select_codebooks(count)
+            decoded = loaded.decode(tokens)[0].mean(dim=0).numpy()
+        rate = tokens.spec.output_sample_rate
+        if rate != SAMPLE_RATE:
+            decoded = soxr.resample(decoded, rate, SAMPLE_RATE, quality="HQ")
+        codes = tokens.codes[0].numpy()
+        bits = sum(-(-codes.shape[1] // codebook.stride) * codebook.bits for codebook in tokens.spec.codebooks)
+        return Output(fit(decoded, len(audio)), bits, codes)
+
+    return run
