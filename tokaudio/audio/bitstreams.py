@@ -10,7 +10,7 @@ from tokaudio.audio.mpeg import audio_end
 
 # The largest Ogg page: a head of 27 bytes, 255 lacing values, and 255 segments of 255 bytes.
 _OGG_PAGE = 27 + 255 + 255 * 255
-_OGG_LAST = 4
+_OGG_FIRST, _OGG_LAST = 2, 4
 # FLAC block sizes by code, RFC 9639 table 14; 6 and 7 are spelled out in the frame header.
 _FLAC_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
@@ -67,6 +67,27 @@ def _ogg_page(data: bytes) -> int:
         return 0
     stored = int.from_bytes(page[22:26], "little")
     return length if _crc(page[:22] + bytes(4) + page[26:], 0x04C11DB7, 32) == stored else 0
+
+
+def ogg_is_chained(path: str | os.PathLike[str]) -> bool:
+    """Whether an Ogg file goes on with another stream where its first ones end (RFC 3533 section 4).
+
+    libsndfile 1.2.2 reads the first link of such a chain only. Each link has its own serial numbers, given by its
+    first pages, and the last page of the file belongs to the last link.
+    """
+    with open(path, "rb") as file:
+        head = file.read(_OGG_PAGE)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 2 * _OGG_PAGE))
+        tail = file.read()
+    serials, at = set(), 0
+    while (length := _ogg_page(head[at:])) and head[at + 5] & _OGG_FIRST:
+        serials.add(head[at + 14 : at + 18])
+        at += length
+    at = tail.rfind(b"OggS")
+    while at >= 0 and not _ogg_page(tail[at : at + _OGG_PAGE]):
+        at = tail.rfind(b"OggS", 0, at)
+    return at >= 0 and bool(serials) and tail[at + 14 : at + 18] not in serials
 
 
 def flac_shortfall(file: BinaryIO, start: int = 0) -> str | None:

@@ -172,14 +172,15 @@ class AudioReader:
         declared = self.declared_frames
         if reason is not None or (declared is not None and self._position < declared):
             told = f"sample {self._position}" + ("" if declared is None else f" of {declared}")
-            self._cut(f"decoding stops at {told}" + (f" ({reason})" if reason else ""))
+            word = "truncated" if reason is None else "truncated or damaged"
+            self._cut(f"decoding stops at {told}" + (f" ({reason})" if reason else ""), word)
             self.truncated = True
         return block, True
 
-    def _cut(self, problem: str) -> None:
+    def _cut(self, problem: str, word: str = "truncated") -> None:
         if not self.allow_truncated:
             remedy = "copy it again, or use allow_truncated (--allow-truncated) to keep the part that is there"
-            raise AudioError(one_line(self.path, f"truncated: {problem}", remedy))
+            raise AudioError(one_line(self.path, f"{word}: {problem}", remedy))
 
 
 def _name(path: str | os.PathLike[str]) -> str:

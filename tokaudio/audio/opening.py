@@ -9,12 +9,14 @@ import sys
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from tokaudio.audio.bitstreams import ogg_is_chained
 from tokaudio.audio.integrity import declared_shortfall
 from tokaudio.audio.mpeg import IndexedMp3, first_frame
 from tokaudio.audio.sources import SndfileSource, Source, TorchcodecSource
 from tokaudio.errors import AudioError, one_line
 
 _KNOWN = "WAV, FLAC, OGG, Opus, MP3, AIFF, W64, RF64, AU or CAF"
+_OURS = (b"RIFF", b"RF64", b"RIFX", b"FORM", b"riff", b"fLaC", b"OggS", b"caff", b".snd")
 _SPECIAL = (
     (stat.S_ISDIR, "is a directory", "name a file in it"),
     (stat.S_ISFIFO, "is a pipe", "write the audio to a file first"),
@@ -52,6 +54,9 @@ def open_source(path: str | os.PathLike[str]) -> Opened:
         head = file.read(64)
         file.seek(0)
         source = _decoder(path, file, head, shortfall)
+    except OSError as error:
+        file.close()
+        raise AudioError(one_line(path, *_reason(path, error))) from None
     except BaseException:
         file.close()
         raise
@@ -124,23 +129,39 @@ def _decoder(path: str | os.PathLike[str], file: BinaryIO, head: bytes, shortfal
     except soundfile.LibsndfileError as error:
         detail = str(error.error_string).strip(". ")
     else:
+        if source.format == "OGG" and ogg_is_chained(path):
+            source.close()
+            problem = "several Ogg streams in a row, of which only the first would be read"
+            raise AudioError(one_line(path, problem, "join them into one, for example ffmpeg -i IN OUT.flac"))
         if source.format != "RAW":
-            return source if source.format != "MP3" else _with_true_length(path, source)
+            return source if "MPEG" not in source.subtype else _with_true_length(path, source)
         source.close()
         detail = "headerless samples"
-    kind = foreign_kind(head)
+    file.close()
+    return _foreign(path, head, shortfall, detail)
+
+
+def _foreign(path: str | os.PathLike[str], head: bytes, shortfall: str | None, detail: str) -> Source:
+    """Decode what libsndfile refused, or say what is wrong with it."""
     if shortfall is not None:
         problem = f"truncated: {shortfall}, and too little is left to decode"
         raise AudioError(one_line(path, problem, "copy it again"))
+    kind = foreign_kind(head)
     if kind is not None:
-        file.close()
         return TorchcodecSource(open_regular(path), path, kind)
+    if head[:4] in _OURS:
+        problem = f"damaged, or in an encoding that is not read ({detail})"
+        raise AudioError(one_line(path, problem, "copy it again, or convert it to FLAC"))
     problem = f"not an audio file of a known format ({detail or 'no header'})"
     raise AudioError(one_line(path, problem, f"give {_KNOWN}"))
 
 
 def _with_true_length(path: str | os.PathLike[str], source: SndfileSource) -> SndfileSource:
     """Correct the length of an MP3 file that has no index, which libsndfile guesses from its first frame."""
+    if source.format != "MP3":
+        # MP3 within WAV: its length is a guess too, and is not held against it.
+        source.frames = None
+        return source
     file = open_regular(path)
     frame = first_frame(file)
     if frame is None or frame.declared_frames is not None or not frame.is_layer_3:
@@ -156,7 +177,7 @@ def foreign_kind(head: bytes) -> str | None:
     """Name the container that a file begins with, if it is audio that FFmpeg reads and libsndfile does not.
 
     Args:
-        head: The first 16 bytes or more.
+        head: The first 64 bytes.
 
     Example:
         >>> foreign_kind(bytes.fromhex("00000020") + b"ftypM4A " + bytes(4))
@@ -172,9 +193,8 @@ def foreign_kind(head: bytes) -> str | None:
         b"wvpk": "WavPack",
         b"MAC ": "Monkey's Audio",
         b"#!AMR": "AMR",
-        b"OggS": "OGG with a codec that libsndfile does not read",
-        b"RIFF": "WAV with a codec that libsndfile does not read",
-        b"caff": "CAF with a codec that libsndfile does not read",
-        b"FORM": "AIFF with a codec that libsndfile does not read",
     }
+    if head[:4] == b"OggS":
+        # The first packet, behind a page head of 28 bytes, names the codec.
+        return None if head[28:].startswith((b"\x01vorbis", b"OpusHead")) else "OGG of this codec"
     return next((kind for start, kind in starts.items() if head.startswith(start)), None)

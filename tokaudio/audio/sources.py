@@ -190,7 +190,7 @@ class TorchcodecSource:
         self.sample_rate = int(decoded.sample_rate)
         self.channels = int(self._data.shape[1])
         self.frames: int | None = len(self._data)
-        self.format = kind
+        self.format = kind.split()[0]
         self.subtype = str(decoder.metadata.codec or "").upper()
 
     def read(self, count: int) -> NDArray[np.float32]:
