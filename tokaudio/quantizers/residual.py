@@ -1,4 +1,4 @@
-"""Residual vector quantization: each codebook quantizes what the ones before it left (arXiv:2107.03312, section III-C)."""
+"""Residual vector quantization: each codebook quantizes what the ones before it left (arXiv:2107.03312, III-C)."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ class ResidualVectorQuantizer(Quantizer):
         """Quantize `[B, D, T]`; in train mode the codebooks learn, and some items use fewer of them."""
         depth = self._depth(latents, num_codebooks)
         residual, total = latents, torch.zeros_like(latents)
-        codes, losses, stats = [], [], {}
+        codes, losses = [], []
+        stats: dict[str, Tensor] = {}
         for index in range(self.num_codebooks):
             used = (depth > index).to(latents.dtype)
             level = self._level(index)

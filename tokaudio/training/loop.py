@@ -73,8 +73,8 @@ class Cadence:
 class Loop:
     """Drives a trainable from its last checkpoint to the end of the schedule.
 
-    The folder receives `checkpoint.pt` (read back with pickles off), `log.jsonl` (one line of averaged figures every few
-    steps) and `schedule.json`.
+    The folder receives `checkpoint.pt` (read back with pickles off), `log.jsonl` (one line of averaged figures every
+    few steps) and `schedule.json`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Loop:
         schedule: Schedule,
         *,
         seed: int = 0,
-        cadence: Cadence = Cadence(),  # noqa: B008 - frozen
+        cadence: Cadence = Cadence(),
     ) -> None:
         self.folder, self.trainable, self.schedule, self.seed, self.cadence = folder, trainable, schedule, seed, cadence
         self.done = 0

@@ -60,7 +60,7 @@ class SpectralLoss(nn.Module):
         *,
         windows: tuple[int, ...] = (320, 640, 1280),
         complex_windows: tuple[int, ...] = (640,),
-        weights: SpectralLossWeights = SpectralLossWeights(),  # noqa: B008 - frozen
+        weights: SpectralLossWeights = SpectralLossWeights(),
         power: float = 0.5,
     ) -> None:
         super().__init__()

@@ -1,11 +1,12 @@
-"""The recipe of `mini-codec`: fetch, prepare, train.
+"""The recipe of `mini-codec`: fetch, prepare, train, export.
 
 Run as
 
     python -m tokaudio.training.recipes.mini_codec prepare --voices VOICES --work WORK
     python -m tokaudio.training.recipes.mini_codec train --work WORK
+    python -m tokaudio.training.recipes.mini_codec export --work WORK --out FOLDER
 
-Both can be interrupted and repeated; training goes on from its last checkpoint.
+All can be interrupted and repeated; training goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import torch
 
 from tokaudio.nn.spectral_codec import SpectralCodecShape
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
+from tokaudio.spec import CodebookSpec, TokenizerSpec
+from tokaudio.tokenizers import SpectralCodec
 from tokaudio.training.augment import Augmentation
 from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.pool import AudioPool
@@ -25,6 +28,16 @@ from tokaudio.training.reconstruction import ReconstructionOptions, Reconstructi
 
 SHAPE = SpectralCodecShape()
 SEED = 20
+SPEC = TokenizerSpec(
+    name="mini-codec",
+    kind="compression",
+    sample_rate=16_000,
+    hop_length=SHAPE.hop_length,
+    codebooks=(CodebookSpec(1024),) * 8,
+    chunking="exact",
+    licence="apache-2.0",
+    origin="trained with tokaudio.training.recipes.mini_codec",
+)
 # Isolated words are short and many; sentences teach more per second.
 SOURCE_WEIGHTS = {"voices-keyword": 0.3}
 
@@ -46,21 +59,37 @@ def training(pool: AudioPool) -> ReconstructionTraining:
     )
 
 
+def export(run: Path, out: Path) -> SpectralCodec:
+    """Write the averaged weights of a run's last checkpoint, rounded to float16, as a tokenizer folder."""
+    saved = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["trainable"]
+    state = {name: saved["averaged"].get(name, value).half().float() for name, value in saved["nets"].items()}
+    codec = SpectralCodec(SPEC, SHAPE, "rvq", {"codebook_size": 1024, "num_codebooks": 8})
+    codec.load_state_dict(state)
+    codec.eval().save_pretrained(out)
+    return codec
+
+
 def main() -> None:
     """Parse the command line and run one stage."""
     parser = argparse.ArgumentParser(description="Train mini-codec.")
-    parser.add_argument("stage", choices=("prepare", "train"))
+    parser.add_argument("stage", choices=("prepare", "train", "export"))
     parser.add_argument("--work", type=Path, required=True, help="folder of downloads, pool and checkpoints")
     parser.add_argument("--voices", type=Path, help="folder of the labelled voices (prepare)")
     parser.add_argument("--steps", type=int, default=16_000)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="folder of the exported tokenizer (export)")
     options = parser.parse_args()
     if options.stage == "prepare":
         if options.voices is None:
             parser.error("prepare needs --voices")
         clips = prepare(options.work / "pool", voices=options.voices, downloads=options.work / "downloads")
         print(f"{len(clips)} clips, {sum(clip.length for clip in clips) / 16_000 / 3600:.2f} h")
+        return
+    if options.stage == "export":
+        if options.out is None:
+            parser.error("export needs --out")
+        print(export(options.work / "run", options.out).fingerprint)
         return
     torch.set_num_threads(options.threads)
     pool = AudioPool(options.work / "pool", weights=SOURCE_WEIGHTS)

@@ -1,0 +1,374 @@
+"""The contract of every tokenizer, and all that tokenizers share: judging input, keeping modes out, checking tokens.
+
+A family implements a few methods on tensors that are already right: float32, on the right device, at the right rate
+and number of channels, without gradients or autocast. Everything a caller can get wrong is handled here, once.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tokaudio.audio import RESAMPLER, AudioReader, StreamResampler, as_audio, resample, to_channels
+from tokaudio.audio.chunk import TileStream
+from tokaudio.errors import AudioError, CheckpointError, TokensError
+from tokaudio.nn.determinism import exact_inference
+from tokaudio.spec import TokenizerSpec
+from tokaudio.tokenizers.fingerprint import fingerprint_of
+from tokaudio.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """Encoder and decoder for audio that arrives in pieces.
+
+    Attributes:
+        encoder: `push(samples [C, n])` and `flush()` return codes `[K, m]`.
+        decoder: `push(codes [K, n])` and `flush()` return samples `[C, m]`.
+    """
+
+    encoder: TileStream
+    decoder: TileStream
+
+
+class Tokenizer(nn.Module, ABC):
+    """Turns sound into discrete tokens and back.
+
+    Shape letters: B batch, C channels, S samples, K codebooks, T frames, V codebook size, D width.
+
+    Attributes:
+        spec: the frozen facts: rates, codebooks, licence.
+
+    Example:
+        >>> tokenizer = Tokenizer.from_pretrained("mini-codec")
+        >>> tokens = tokenizer.encode(torch.zeros(16_000), sample_rate=16_000)
+        >>> tokens
+        Tokens(mini-codec, 8 codebooks x 50 frames, 1.00 s, 4.0 kbps)
+        >>> tokenizer.decode(tokens).shape
+        torch.Size([1, 1, 16000])
+    """
+
+    spec: TokenizerSpec
+
+    def __init__(self, spec: TokenizerSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self._fingerprint: tuple[object, str] | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+    ) -> Tokenizer:
+        """Load a tokenizer by name, or from a local folder.
+
+        Args:
+            name_or_path: a name that [`list_tokenizers`][tokaudio.list_tokenizers] gives, or a folder made by
+                `save_pretrained`.
+            revision: branch, tag or commit on the Hub; built-in tokenizers have none.
+            cache_dir: where Hub files are kept.
+            local_files_only: never touch the network.
+            token: Hub access token.
+
+        Raises:
+            UnknownNameError: if nothing of this name exists.
+            CheckpointError: if the files are damaged or do not fit together.
+        """
+        from tokaudio.tokenizers.pretrained import load_tokenizer
+
+        tokenizer = load_tokenizer(
+            name_or_path, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
+        )
+        if not isinstance(tokenizer, cls):
+            raise CheckpointError(f"{name_or_path}: is a {type(tokenizer).__name__}, not a {cls.__name__}")
+        return tokenizer
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Write `config.json`, `model.safetensors` and a model card to a folder and return it.
+
+        Example:
+            >>> import tempfile
+            >>> folder = Tokenizer.from_pretrained("mini-codec").save_pretrained(tempfile.mkdtemp())
+            >>> sorted(path.name for path in folder.iterdir())
+            ['README.md', 'config.json', 'model.safetensors']
+        """
+        from tokaudio.tokenizers.pretrained import save_tokenizer
+
+        return save_tokenizer(self, Path(folder))
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Return what `config.json` holds besides the spec: the family's name and its sizes."""
+
+    @property
+    def fingerprint(self) -> str:
+        """First 16 hexadecimal digits of a SHA-256 over all weights by name; stored in every token file."""
+        state = self.state_dict()
+        key = [(value.data_ptr(), value._version) for value in state.values()]
+        if self._fingerprint is None or self._fingerprint[0] != key:
+            self._fingerprint = (key, fingerprint_of(state))
+        return self._fingerprint[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(iter(self.state_dict().values())).device
+
+    # --- what families implement -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _encode(self, samples: Tensor, num_codebooks: int) -> Tensor:
+        """Return codes `[k, T]` of one item's samples `[C, S]`, S > 0."""
+
+    @abstractmethod
+    def _decode(self, codes: Tensor, num_samples: int) -> Tensor:
+        """Return samples `[C, num_samples]` of one item's codes `[k, T]`."""
+
+    @abstractmethod
+    def _features(self, samples: Tensor) -> Tensor:
+        """Return continuous vectors `[D, T]` before quantization, of one item's samples `[C, S]`, S > 0."""
+
+    @abstractmethod
+    def _embed(self, codes: Tensor) -> Tensor:
+        """Return the vectors `[B, D, T]` that the decoder receives for codes `[B, k, T]`."""
+
+    @abstractmethod
+    def codebooks(self) -> list[Tensor]:
+        """Return every codebook as a table of vectors `[V, D]` in the space of `embed`."""
+
+    @abstractmethod
+    def _streaming(self, num_codebooks: int) -> Streaming:
+        """Return fresh streams."""
+
+    # --- what callers use ----------------------------------------------------------------------------------------
+
+    def encode(
+        self,
+        audio: Any,
+        sample_rate: int | None = None,
+        *,
+        num_codebooks: int | None = None,
+        num_samples: Sequence[int] | Tensor | None = None,
+    ) -> Tokens:
+        """Turn sound into tokens.
+
+        Args:
+            audio: samples `[S]`, `[C, S]` or `[B, C, S]` (tensor, array, nested lists; integers are PCM), a path, or a
+                list of clips of any of these forms, of different lengths if need be.
+            sample_rate: of the samples in Hz; resampled where it differs from the tokenizer's. None means the
+                tokenizer's own rate, or the file's.
+            num_codebooks: use only the first so many codebooks; None for all.
+            num_samples: how many samples of each item `[B]` are real, where a batch was right-padded, counted at
+                `sample_rate`.
+
+        Returns:
+            Tokens with codes `[B, K, T]`, the same ones for each item as if it had been encoded alone.
+
+        Raises:
+            AudioError: if the audio is unusable, e.g. non-finite, empty of axes, or of unknown rate.
+            ValueError: if `num_codebooks` is out of range.
+        """
+        k = self._codebook_count(num_codebooks)
+        if isinstance(audio, (str, os.PathLike)):
+            with AudioReader(audio) as reader:
+                if sample_rate is not None and sample_rate != reader.sample_rate:
+                    raise AudioError(f"{audio}: has {reader.sample_rate} Hz, not {sample_rate}; leave sample_rate out")
+                return self.encode_blocks(reader.blocks(), reader.sample_rate, num_codebooks=num_codebooks)
+        items = self._items(audio, sample_rate, num_samples)
+        provenance = {"resampler": RESAMPLER} if sample_rate not in (None, self.spec.sample_rate) else {}
+        with exact_inference(self.device):
+            self._require_float32()
+            codes = [self._encode(item, k) if item.shape[1] else self._no_codes(k) for item in items]
+        return self._tokens(codes, [item.shape[1] for item in items], k, provenance)
+
+    def encode_blocks(self, blocks: Iterable[Any], sample_rate: int, *, num_codebooks: int | None = None) -> Tokens:
+        """Turn sound that arrives in pieces into tokens, in memory that does not grow with its length.
+
+        Args:
+            blocks: arrays or tensors `[C, n]`, float32 in [-1, 1], for example of `AudioReader.blocks()`.
+            sample_rate: of the samples in Hz.
+            num_codebooks: use only the first so many codebooks.
+
+        Returns:
+            Tokens of one item, equal to those of the whole signal encoded at once.
+        """
+        k = self._codebook_count(num_codebooks)
+        resampler = StreamResampler(sample_rate, self.spec.sample_rate, self.spec.channels)
+        encoder = self._streaming(k).encoder
+        codes: list[Tensor] = []
+
+        def feed(block: Any, step: Callable[[Tensor], Tensor]) -> None:
+            with exact_inference(self.device):
+                ready = step(torch.as_tensor(block, device=self.device))
+            codes.append(ready.cpu().to(torch.int32))
+
+        self._require_float32()
+        for block in blocks:
+            samples, _ = to_channels(torch.as_tensor(block)[None], self.spec.channels)
+            feed(resampler.push(samples[0].numpy()), encoder.push)
+        feed(resampler.flush(), encoder.push)
+        feed([], lambda _: encoder.flush())
+        whole = torch.cat(codes, dim=1).long()
+        provenance = {"resampler": RESAMPLER} if sample_rate != self.spec.sample_rate else {}
+        return self._tokens([whole], [encoder.pushed], k, provenance)
+
+    def decode(self, tokens: Tokens) -> Tensor:
+        """Turn tokens into sound.
+
+        Args:
+            tokens: of this tokenizer; fewer codebooks are fine if they are the first ones.
+
+        Returns:
+            Samples `[B, C, S]` at `spec.output_sample_rate`, each item of exactly its own length and zero after it.
+
+        Raises:
+            TokensError: if the tokens are another tokenizer's.
+        """
+        items = list(self._checked(tokens))
+        with exact_inference(self.device):
+            self._require_float32()
+            sounds = [
+                self._decode(item.codes[0].to(self.device), int(item.num_samples[0]))
+                if item.codes.shape[2]
+                else torch.zeros(self.spec.channels, 0, device=self.device)
+                for item in items
+            ]
+        longest = max((sound.shape[1] for sound in sounds), default=0)
+        out = torch.zeros(len(sounds), self.spec.channels, longest, device=self.device)
+        for row, sound in zip(out, sounds, strict=True):
+            row[:, : sound.shape[1]] = sound
+        return out
+
+    def decode_blocks(self, tokens: Tokens, *, block_frames: int = 1000) -> Iterator[Tensor]:
+        """Yield the sound of one item piece by piece `[C, n]`, in memory that does not grow with its length."""
+        if len(tokens) != 1:
+            raise TokensError(f"decode_blocks takes one item, got {len(tokens)}; use tokens[i]")
+        self._checked(tokens)
+        left = int(tokens.num_samples[0])
+        decoder = self._streaming(tokens.spec.num_codebooks).decoder
+        self._require_float32()
+        frames = tokens.codes.shape[2]
+        for start in range(0, frames + block_frames, block_frames):
+            with exact_inference(self.device):
+                if start < frames:
+                    piece = decoder.push(tokens.codes[0, :, start : start + block_frames].to(self.device))
+                else:
+                    piece = decoder.flush()
+            if piece.shape[1]:
+                yield piece[:, :left]
+                left -= min(left, piece.shape[1])
+
+    def features(self, audio: Any, sample_rate: int | None = None) -> Tensor:
+        """Return the continuous vectors `[B, D, T]` of the encoder before quantization, zero after each item's end."""
+        items = self._items(audio, sample_rate, None)
+        with exact_inference(self.device):
+            self._require_float32()
+            rows = [self._features(item).T if item.shape[1] else self._no_features() for item in items]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True).transpose(1, 2)
+
+    def embed(self, tokens: Tokens) -> Tensor:
+        """Return the vectors `[B, D, T]` that the decoder (or a language model) receives, zero after each item's end.
+
+        Raises:
+            TokensError: if the tokens are another tokenizer's.
+        """
+        self._checked(tokens)
+        with exact_inference(self.device):
+            vectors = self._embed(tokens.codes.to(self.device))
+            return vectors * tokens.mask[:, None].to(vectors)
+
+    def streaming(self, *, num_codebooks: int | None = None) -> Streaming:
+        """Return an encoder and a decoder for sound that arrives in pieces; their results equal the whole signal's."""
+        self._require_float32()
+        return self._streaming(self._codebook_count(num_codebooks))
+
+    # --- shared machinery ------------------------------------------------------------------------------------------
+
+    def _codebook_count(self, num_codebooks: int | None) -> int:
+        if num_codebooks is None:
+            return self.spec.num_codebooks
+        if not 1 <= num_codebooks <= self.spec.num_codebooks:
+            raise ValueError(f"num_codebooks must be between 1 and {self.spec.num_codebooks}, got {num_codebooks}")
+        return num_codebooks
+
+    def _items(self, audio: Any, sample_rate: int | None, num_samples: Sequence[int] | Tensor | None) -> list[Tensor]:
+        """Return clips `[C, S]` at the tokenizer's rate and device."""
+        clips = audio if _is_list_of_clips(audio) else [audio]
+        items: list[Tensor] = []
+        for clip in clips:
+            judged = as_audio(clip, sample_rate)
+            samples, _ = to_channels(judged.samples, self.spec.channels)
+            rate = judged.sample_rate or self.spec.sample_rate
+            items.extend(self._ready(row, rate) for row in self._cut(samples, num_samples))
+        return items
+
+    def _ready(self, samples: Tensor, rate: int) -> Tensor:
+        samples = samples.detach()
+        if rate != self.spec.sample_rate:
+            samples = resample(samples.cpu(), rate, self.spec.sample_rate)
+        return samples.to(self.device)
+
+    @staticmethod
+    def _cut(samples: Tensor, num_samples: Sequence[int] | Tensor | None) -> list[Tensor]:
+        if num_samples is None:
+            return list(samples)
+        lengths = [int(n) for n in num_samples]
+        if len(lengths) != len(samples) or any(not 0 <= n <= samples.shape[2] for n in lengths):
+            raise AudioError(
+                f"num_samples is {lengths} for audio of shape {list(samples.shape)}; give one length per item"
+            )
+        return [item[:, :n] for item, n in zip(samples, lengths, strict=True)]
+
+    def _tokens(self, codes: list[Tensor], num_samples: list[int], k: int, provenance: dict[str, str]) -> Tokens:
+        lengths = [item.shape[1] for item in codes]
+        padded = torch.zeros(len(codes), k, max(lengths, default=0), dtype=torch.int64)
+        for row, item in zip(padded, codes, strict=True):
+            row[:, : item.shape[1]] = item
+        return Tokens(
+            padded.to(self.device),
+            torch.tensor(lengths, dtype=torch.int64, device=self.device),
+            torch.tensor(num_samples, dtype=torch.int64, device=self.device),
+            self.spec.select(k),
+            self.fingerprint,
+            provenance=provenance,
+        )
+
+    def _checked(self, tokens: Tokens) -> Tokens:
+        tokens.require_compatible(self.spec, self.fingerprint)
+        return tokens
+
+    def _no_codes(self, k: int) -> Tensor:
+        return torch.zeros(k, 0, dtype=torch.int64, device=self.device)
+
+    def _no_features(self) -> Tensor:
+        return torch.zeros(0, self.codebooks()[0].shape[1], device=self.device)
+
+    def _require_float32(self) -> None:
+        wrong = {str(p.dtype) for p in self.parameters() if p.is_floating_point() and p.dtype != torch.float32}
+        if wrong:
+            raise CheckpointError(
+                f"{self.spec.name}: weights are {', '.join(sorted(wrong))}, which would change the codes; "
+                "call .float() first"
+            )
+
+    def forward(self, audio: Any, sample_rate: int | None = None) -> Tokens:
+        """Encode; so that the tokenizer can be called."""
+        return self.encode(audio, sample_rate)
+
+
+def _is_list_of_clips(audio: Any) -> bool:
+    return isinstance(audio, (list, tuple)) and any(
+        isinstance(clip, (Tensor, str, os.PathLike)) or hasattr(clip, "__array__") for clip in audio
+    )
