@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tokaudio.errors import OutputError, one_line
@@ -38,7 +40,7 @@ class AtomicFile:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with AtomicFile(f"{folder}/a.txt") as output, open(output.temporary, "w") as file:
+        ...     with AtomicFile(f"{folder}/a.txt") as output, output.temporary.open("w") as file:
         ...         _ = file.write("whole")
         ...     os.listdir(folder)
         ['a.txt']
@@ -47,20 +49,18 @@ class AtomicFile:
     def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         self.path = path
         self._overwrite = overwrite
-        self._target = os.fspath(path)
-        folder, name = os.path.split(self._target)
-        short = os.fsdecode(os.fsencode(name)[:_NAME_BYTES])
-        self._folder = folder or os.curdir
-        self.temporary = os.path.join(folder, f".{short}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+        self._target = Path(path)
+        short = os.fsdecode(os.fsencode(self._target.name)[:_NAME_BYTES])
+        self.temporary = self._target.parent / f".{short}.tmp-{os.getpid()}-{secrets.token_hex(4)}"
         self._refuse()
 
     def _refuse(self) -> None:
         """Raise for what is known to fail, before any work is done."""
-        if os.path.isdir(self._target):
+        if self._target.is_dir():
             raise OutputError(one_line(self.path, "is a directory", "name a file in it"))
         if not self._overwrite and os.path.lexists(self._target):
             raise OutputError(one_line(self.path, "exists already", "choose another name, or overwrite (-f)"))
-        if not os.path.isdir(self._folder):
+        if not self._target.parent.is_dir():
             raise OutputError(one_line(self.path, "its directory does not exist", "create it first"))
 
     def __enter__(self) -> Self:
@@ -70,7 +70,9 @@ class AtomicFile:
             raise output_error(self.path, error) from None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self.commit()
         else:
@@ -86,7 +88,7 @@ class AtomicFile:
             _sync(self.temporary, os.O_RDWR)
             # Someone may have taken the name meanwhile.
             self._refuse()
-            os.replace(self.temporary, self._target)
+            self.temporary.replace(self._target)
         except OSError as error:
             self.discard()
             if isinstance(error, OutputError):
@@ -96,23 +98,21 @@ class AtomicFile:
             self.discard()
             raise
         if os.name == "posix":
-            _sync(self._folder, os.O_RDONLY)
+            _sync(self._target.parent, os.O_RDONLY)
 
     def discard(self) -> None:
         """Remove the temporary file; no error if there is none."""
-        try:
-            os.unlink(self.temporary)
-        except OSError:
-            return
+        with contextlib.suppress(OSError):
+            self.temporary.unlink()
 
 
-def _sync(path: str, flags: int) -> None:
+def _sync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     except OSError as error:
         # Some file systems cannot flush a directory.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or os.path.isfile(path):
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or path.is_file():
             raise
     finally:
         os.close(descriptor)
@@ -134,7 +134,7 @@ def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
     elif error.errno == errno.ENAMETOOLONG:
         problem, remedy = "the file name is too long", "choose a shorter one"
     elif error.errno == errno.EFBIG:
-        problem, remedy = "the file would exceed the largest size allowed", "raise the limit (ulimit -f) or write elsewhere"
+        problem, remedy = "the file is larger than allowed", "raise the limit (ulimit -f) or write elsewhere"
     else:
         problem, remedy = f"cannot be written ({error.strerror or error})", "write elsewhere"
     result = OutputError(one_line(path, problem, remedy))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from pathlib import Path
 from typing import BinaryIO
 
 from tokaudio.audio.mpeg import audio_end
@@ -75,7 +76,7 @@ def ogg_is_chained(path: str | os.PathLike[str]) -> bool:
     libsndfile 1.2.2 reads the first link of such a chain only. Each link has its own serial numbers, given by its
     first pages, and the last page of the file belongs to the last link.
     """
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         head = file.read(_OGG_PAGE)
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 2 * _OGG_PAGE))

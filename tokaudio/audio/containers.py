@@ -40,7 +40,7 @@ def _at(file: BinaryIO, position: int, count: int) -> bytes:
 
 
 def _chunks(file: BinaryIO, start: int, head: int, span: Callable[[bytes], int]) -> Iterator[tuple[int, bytes]]:
-    """Yield position and head of every chunk from `start` on, where `span` tells a chunk's whole length from its head."""
+    """Yield position and head of every chunk from `start` on; `span` tells a chunk's whole length from its head."""
     position = start
     for _ in range(_MAX_CHUNKS):
         data = _at(file, position, head)

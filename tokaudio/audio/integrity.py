@@ -8,6 +8,7 @@ not, and a length left open by a streaming writer declares nothing.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import BinaryIO
 
 from tokaudio.audio import containers
@@ -25,7 +26,7 @@ _CHUNKED = (
 
 
 def declared_shortfall(source: str | os.PathLike[str] | BinaryIO) -> str | None:
-    """Say what a file lacks of the audio that its container declares, or return `None` if it is whole.
+    r"""Say what a file lacks of the audio that its container declares, or return `None` if it is whole.
 
     Knows WAV (also RF64 and RIFX), AIFF and AIFF-C, W64, AU, CAF, NIST SPHERE, MP4, FLAC, OGG (Vorbis, Opus, FLAC) and
     MP3 with a Xing, Info or VBRI header. A file in no known format, or that declares no length, is not judged.
@@ -41,12 +42,12 @@ def declared_shortfall(source: str | os.PathLike[str] | BinaryIO) -> str | None:
 
     Example:
         >>> import io
-        >>> header = b"RIFF" + (36 + 1000).to_bytes(4, "little") + b"WAVEfmt \\x10\\0\\0\\0" + bytes(16)
+        >>> header = b"RIFF" + (36 + 1000).to_bytes(4, "little") + b"WAVEfmt \x10\0\0\0" + bytes(16)
         >>> declared_shortfall(io.BytesIO(header + b"data" + (1000).to_bytes(4, "little") + bytes(400)))
         'its header declares 1000 bytes of samples, 400 are there'
     """
     if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
+        with Path(source).open("rb") as file:
             return declared_shortfall(file)
     size = source.seek(0, os.SEEK_END)
     start = skip_id3(source)
@@ -58,10 +59,15 @@ def declared_shortfall(source: str | os.PathLike[str] | BinaryIO) -> str | None:
                 return judge(source, size)
         if head[4:8] == b"ftyp":
             return containers.mp4_shortfall(source, size)
+    return _stream_shortfall(source, head, start)
+
+
+def _stream_shortfall(file: BinaryIO, head: bytes, start: int) -> str | None:
+    """Judge the formats without chunks, which may stand behind an ID3v2 tag that ends at `start`."""
     if head[:4] == b"fLaC":
-        return flac_shortfall(source, start)
+        return flac_shortfall(file, start)
     if head[:4] == b"OggS":
-        return ogg_shortfall(source)
+        return ogg_shortfall(file)
     if start or frame_length(head[:4]):
-        return mp3_shortfall(source)
+        return mp3_shortfall(file)
     return None

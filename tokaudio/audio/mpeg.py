@@ -48,12 +48,12 @@ class Mp3Frame:
 
 
 def frame_length(header: bytes) -> int:
-    """Return the length in bytes of the frame that these four bytes begin, or 0 if they begin none.
+    r"""Return the length in bytes of the frame that these four bytes begin, or 0 if they begin none.
 
     Free-format frames (no bit rate in the header) count as none.
 
     Example:
-        >>> frame_length(b"\\xff\\xfb\\x90\\x00")
+        >>> frame_length(b"\xff\xfb\x90\x00")
         417
     """
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
@@ -169,7 +169,7 @@ def mp3_shortfall(file: BinaryIO) -> str | None:
     Both the byte count and the frame count must be missed, since some encoders count the tags or the header frame.
     """
     frame = first_frame(file)
-    if frame is None or frame.declared_bytes is None and frame.declared_frames is None:
+    if frame is None or (frame.declared_bytes is None and frame.declared_frames is None):
         return None
     end = audio_end(file)
     if frame.declared_bytes is not None and frame.start + frame.declared_bytes <= end:

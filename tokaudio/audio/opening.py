@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from tokaudio.audio.bitstreams import ogg_is_chained
@@ -70,7 +71,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         AudioError: If it is missing, not a regular file, unreadable or empty; the message says which.
     """
     try:
-        _refuse_special(path, os.stat(path).st_mode)
+        _refuse_special(path, Path(path).stat().st_mode)
         # Between the two calls the name may come to mean a pipe: do not wait on it, look again.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(path, flags), "rb")
@@ -102,7 +103,7 @@ def _reason(path: str | os.PathLike[str], error: OSError | ValueError) -> tuple[
     if "://" in name or name.startswith("pipe:"):
         return "URLs and pipes are not read", "download it to a file first"
     if isinstance(error, FileNotFoundError):
-        if os.path.islink(path):
+        if Path(path).is_symlink():
             return "the link points to a file that does not exist", "mend or remove the link"
         return "no such file", "check the path"
     if isinstance(error, PermissionError):

@@ -134,7 +134,7 @@ def _to_tensor(audio: Any) -> Tensor:
         array = array.astype(np.float32)
     if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8 or array.dtype.name in ("uint16", "uint32", "uint64"):
         raise _bad_dtype(array.dtype.name)
-    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    array = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 

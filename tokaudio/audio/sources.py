@@ -176,13 +176,14 @@ class TorchcodecSource:
                 from torchcodec.decoders import AudioDecoder
             except (ImportError, OSError, RuntimeError):
                 remedy = "pip install torchcodec (0.13 fits torch 2.13) and FFmpeg, or convert it to WAV or FLAC"
-                raise MissingDependencyError(one_line(path, f"{kind} needs torchcodec, which is not here", remedy)) from None
+                problem = f"{kind} needs torchcodec, which is not here"
+                raise MissingDependencyError(one_line(path, problem, remedy)) from None
             try:
                 with quiet_stderr():
                     decoder = AudioDecoder(file)
                     decoded = decoder.get_all_samples()
             except (RuntimeError, ValueError, OSError) as error:
-                reason = str(error).strip().splitlines()[-1].rsplit("cpp:", 1)[-1].split(", ", 1)[-1]
+                reason = _last_words(error)
                 problem = f"{kind} that FFmpeg cannot decode ({reason})"
                 raise AudioError(one_line(path, problem, "copy or convert it again")) from None
         self._data = np.ascontiguousarray(decoded.data.to("cpu").numpy().T, dtype=np.float32)
@@ -190,7 +191,7 @@ class TorchcodecSource:
         self.sample_rate = int(decoded.sample_rate)
         self.channels = int(self._data.shape[1])
         self.frames: int | None = len(self._data)
-        self.format = kind.split()[0]
+        self.format = kind.partition(" ")[0]
         self.subtype = str(decoder.metadata.codec or "").upper()
 
     def read(self, count: int) -> NDArray[np.float32]:
@@ -207,3 +208,9 @@ class TorchcodecSource:
     def close(self) -> None:
         """Release the samples."""
         self._data = self._data[:0]
+
+
+def _last_words(error: Exception) -> str:
+    """The end of torchcodec's message, without the source file and line that it begins with."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.rpartition(".cpp:")[2].lstrip("0123456789, ") or text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -161,10 +163,8 @@ class AudioWriter:
     def _fail(self, error: Exception) -> None:
         """Remove the unfinished file and raise the reason, which libsndfile gives in words only."""
         self._closed = True
-        try:
+        with contextlib.suppress(*self._errors):
             self._file.close()
-        except self._errors:
-            pass
         self._output.discard()
         if isinstance(error, OutputError):
             raise error
@@ -178,7 +178,9 @@ class AudioWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self.close()
         else:
@@ -189,7 +191,7 @@ def _pick_format(path: str, sample_rate: int, channels: int, subtype: str | None
     """Return libsndfile's names of container and encoding."""
     import soundfile
 
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = Path(path).suffix.lower()
     if suffix not in _FORMATS:
         problem = f"the suffix {suffix!r} names no format that can be written"
         raise UnknownNameError(one_line(path, problem, f"use one of {' '.join(s[1:] for s in _FORMATS)}"))
