@@ -100,10 +100,10 @@ def load_asterisk(cache: Path = DEFAULT_CACHE) -> list[Clip]:
 
 
 def parse_texts(listing: str) -> dict[str, str]:
-    """Return prompt name -> text from Asterisk's `name: text` lines; comments and silence files are left out.
+    r"""Return prompt name -> text from Asterisk's `name: text` lines; comments and silence files are left out.
 
     Example:
-        >>> parse_texts("; Core sounds\\n\\nvm-no: no\\nsilence/1: (1 second of silence)\\n")
+        >>> parse_texts("; Core sounds\n\nvm-no: no\nsilence/1: (1 second of silence)\n")
         {'vm-no': 'no'}
     """
     pairs = (line.split(":", 1) for line in listing.splitlines() if ":" in line and not line.startswith(";"))

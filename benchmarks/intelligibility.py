@@ -113,9 +113,9 @@ def _introduction(sets: dict[str, list[Clip]]) -> str:
     counts = {name: f"{len(clips)} clips, {_minutes(clips):.1f} min" for name, clips in sets.items()}
     silent = sum(not clip.is_speech for clip in sets["asterisk-en"])
     return (
-        "Held-out speech, 16 kHz mono. *voices*: four synthetic voices that no training set holds, sentences and requests "
-        f"({counts['voices']}); *keywords*: the same voices, isolated words ({counts['keywords']}; too short for the "
-        f"recogniser); *asterisk-en*: telephone prompts, one real speaker ({counts['asterisk-en']}; "
+        "Held-out speech, 16 kHz mono. *voices*: four synthetic voices that no training set holds, sentences and "
+        f"requests ({counts['voices']}); *keywords*: the same voices, isolated words ({counts['keywords']}; too short "
+        f"for the recogniser); *asterisk-en*: telephone prompts, one real speaker ({counts['asterisk-en']}; "
         f"{silent} of them are beeps and the like, which have no score)."
     )
 

@@ -51,7 +51,7 @@ def machine_line(packages: Sequence[str] = ("torch",), *, threads: int | None = 
         threads: Number of threads that the benchmark used; left out when None.
 
     Returns:
-        For example `Machine: Intel(R) Xeon(R) Processor, 2 cores, 1 thread used, Linux x86_64; Python 3.11.2, torch 2.13.0.`
+        For example `Machine: Intel(R) Xeon(R), 2 cores, 1 thread used, Linux x86_64; Python 3.11.2, torch 2.13.0.`
 
     Example:
         >>> machine_line(threads=1).startswith("Machine: ")
@@ -74,7 +74,7 @@ def _version(distribution: str) -> str:
 
 
 def replace_section(text: str, name: str, body: str) -> str:
-    """Return `text` with the section `name` replaced by `body`, or appended when there is no such section.
+    r"""Return `text` with the section `name` replaced by `body`, or appended when there is no such section.
 
     Args:
         text: A Markdown document.
@@ -85,8 +85,8 @@ def replace_section(text: str, name: str, body: str) -> str:
         ValueError: The document holds only one of the two markers, either of them twice, or the end before the begin.
 
     Example:
-        >>> replace_section("# Results\\n", "memory", "none")
-        '# Results\\n\\n<!-- memory:begin -->\\nnone\\n<!-- memory:end -->\\n'
+        >>> replace_section("# Results\n", "memory", "none")
+        '# Results\n\n<!-- memory:begin -->\nnone\n<!-- memory:end -->\n'
     """
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     section = f"{begin}\n{body.strip()}\n{end}"

@@ -53,8 +53,10 @@ def test_numbers_without_a_numeral_are_refused(number: int) -> None:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(1, "first"), (2, "second"), (3, "third"), (5, "fifth"), (8, "eighth"), (9, "ninth"), (12, "twelfth")]
-    + [(14, "fourteenth"), (20, "twentieth"), (33, "thirty third"), (40, "fortieth"), (100, "one hundredth")],
+    [
+        *[(1, "first"), (2, "second"), (3, "third"), (5, "fifth"), (8, "eighth"), (9, "ninth"), (12, "twelfth")],
+        *[(14, "fourteenth"), (20, "twentieth"), (33, "thirty third"), (40, "fortieth"), (100, "one hundredth")],
+    ],
 )
 def test_ordinals(number: int, words: str) -> None:
     assert ordinal(number) == words

@@ -71,7 +71,8 @@ def validate(
         The two waveforms, each `[S]`, float64.
 
     Raises:
-        AudioError: A waveform is not one-dimensional, empty, or not finite, the lengths differ, or the rate is not positive.
+        AudioError: A waveform is not one-dimensional, empty or not finite, the lengths differ, or the rate is not
+            positive.
 
     Example:
         >>> validate([0.0, 1.0], [0.0, 0.5], 16_000)[1]
@@ -91,7 +92,7 @@ def validate(
         arrays.append(array)
     if arrays[0].size != arrays[1].size:
         raise AudioError(
-            f"estimate: has {arrays[1].size} samples and the reference {arrays[0].size}; trim or pad it to the reference"
+            f"estimate: has {arrays[1].size} samples and the reference {arrays[0].size}; trim or pad it to the same"
         )
     return arrays[0], arrays[1]
 
@@ -138,14 +139,14 @@ def stoi(reference: ArrayLike, estimate: ArrayLike, sample_rate: int, *, extende
         # pystoi warns and returns 1e-5 for short input; a number that looks like a score must not pass for one.
         warnings.filterwarnings("error", message="Not enough STFT frames", category=RuntimeWarning)
         # pystoi's ESTOI adds noise of 1e-16 from numpy's global generator: fix the seed, and leave no trace of it.
-        state = np.random.get_state()
-        np.random.seed(0)
+        state = np.random.get_state()  # noqa: NPY002
+        np.random.seed(0)  # noqa: NPY002
         try:
             return float(pystoi.stoi(clean, processed, sample_rate, extended=extended))
         except RuntimeWarning:
             raise too_short from None
         finally:
-            np.random.set_state(state)
+            np.random.set_state(state)  # noqa: NPY002
 
 
 def normalize_text(text: str) -> str:
