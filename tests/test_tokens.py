@@ -105,6 +105,8 @@ def test_pickles_are_small_and_hold_no_more_than_the_slice():
     extras = {"frame_x": torch.zeros(1, 5000, 9, dtype=torch.bfloat16), "frame_y": torch.zeros(1, 5000, 9)}
     part = dataclasses.replace(tokens, extras=extras).frames(10, 12)
     assert len(pickle.dumps(part)) < 3500 and pickle.loads(pickle.dumps(part)) == part
+    batch = dataclasses.replace(make([1] * 50), extras={"item_x": torch.zeros(50, 1000, dtype=torch.bfloat16)})
+    assert len(pickle.dumps(batch[3])) < 2 * 1000 + 1500 and pickle.loads(pickle.dumps(batch[3])) == batch[3]
 
 
 def test_data_loader_workers_can_send_tokens():
@@ -155,7 +157,7 @@ def test_cut_pieces_join_to_the_whole(tokens, data):
 @given(tokens=tokens_(TOY), start=st.integers(0, 12), extent=st.integers(0, 12))
 def test_frames_of_a_batch_are_frames_of_its_items(tokens, start, extent):
     cut = tokens.frames(start, start + extent)
-    assert [piece for piece in cut] == [item.frames(start, start + extent) for item in tokens]
+    assert list(cut) == [item.frames(start, start + extent) for item in tokens]
     assert torch.equal(cut.codes, tokens.codes[:, :, start : start + extent])
     assert bool((cut.num_samples <= cut.lengths * 10).all()) and bool((cut.num_samples[cut.lengths == 0] == 0).all())
 
@@ -281,7 +283,7 @@ def test_moving_moves_every_tensor(monkeypatch):
 
 
 def test_concatenate_refuses_parts_that_end_within_a_frame():
-    with pytest.raises(TokensError, match="part 0 ends within a frame.*whole frames of 10 samples.*encode the joined"):
+    with pytest.raises(TokensError, match=r"part 0 ends within a frame.*whole frames of 10 samples.*encode the joined"):
         Tokens.concatenate([make([5], tail=1), make([5])])
     with pytest.raises(TokensError, match="part 1 ends within a frame"):
         Tokens.concatenate([make([5, 5]), make([5, 3]), make([5, 5])])

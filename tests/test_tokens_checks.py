@@ -105,6 +105,13 @@ def test_slow_codes_must_be_repeated():
                 Tokens(*arguments)
 
 
+def test_depth_must_not_split_a_slow_code_even_if_it_is_0():
+    arguments = (torch.zeros(1, 3, 4, dtype=torch.int64), torch.tensor([4]), torch.tensor([40]), SLOW, "", {})
+    Tokens(*arguments, torch.tensor([[3, 3, 3, 3]]))
+    with pytest.raises(TokensError, match="codebook 1 has stride 2"):
+        Tokens(*arguments, torch.tensor([[2, 1, 3, 3]]))
+
+
 def test_fields_cannot_be_set_and_mappings_cannot_be_changed():
     tokens = dataclasses.replace(make(), extras={"item_y": torch.zeros(2)})
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -18,7 +18,7 @@ from tokaudio.spec import TokenizerSpec
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TokensBase:
+class TokensBase:  # noqa: PLW1641 - equal tokens must hash alike, and hashing the content is as dear as comparing
     """What `tokaudio.tokens.Tokens` holds; see there."""
 
     codes: Tensor
@@ -102,16 +102,13 @@ class TokensBase:
         return self.codes.shape[0]
 
     def __eq__(self, other: object) -> bool:
-        """Whether all content is equal; devices and provenance may differ."""
+        """Whether all content is equal; devices and provenance may differ. Tokens have no hash."""
         if not isinstance(other, TokensBase):
             return NotImplemented
         if (self.spec, self.fingerprint, list(self.extras)) != (other.spec, other.fingerprint, list(other.extras)):
             return False
         mine, theirs = self._tensors(), other._tensors()
         return mine.keys() == theirs.keys() and all(_same(mine[name], theirs[name]) for name in mine)
-
-    # Equal tokens must hash alike, and a hash of the content would be as dear as a comparison: there is none.
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         count, frames = self.spec.num_codebooks, max(self.lengths.tolist(), default=0)
@@ -163,10 +160,8 @@ def _as_picklable(value: Tensor) -> Any:
     return value.clone() if value.dtype not in checks.NUMPY_DTYPES else value.numpy()
 
 
-def _unpickle(
-    cls: type[TokensBase], codes: Any, lengths: Any, num_samples: Any, depth: Any, extras: dict[str, Any], *rest: Any
-) -> TokensBase:
-    spec, fingerprint, provenance = rest
+def _unpickle(cls: type[TokensBase], *state: Any) -> TokensBase:
+    codes, lengths, num_samples, depth, extras, spec, fingerprint, provenance = state
     return cls(
         torch.from_numpy(codes.astype(np.int64)),
         torch.tensor(lengths, dtype=torch.int64),

@@ -11,16 +11,13 @@ from torch import Tensor
 from tokaudio.errors import TokensError
 from tokaudio.spec import TokenizerSpec
 
-NUMPY_DTYPES = frozenset(
-    (torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32)
-    + (torch.int64, torch.float16, torch.float32, torch.float64)
-)
 FRAME_PREFIX = "frame_"
 ITEM_PREFIX = "item_"
 
 _INTEGERS = frozenset(
     (torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32, torch.int64)
 )
+NUMPY_DTYPES = _INTEGERS | {torch.bool, torch.float16, torch.float32, torch.float64}
 
 
 def as_int64(what: str, value: object, shape: tuple[int | None, ...], device: torch.device | None = None) -> Tensor:
@@ -105,23 +102,23 @@ def clean_extras(extras: Mapping[str, Tensor], mask: Tensor) -> Mapping[str, Ten
     """Return detached extras, `frame_...` ones with zeroed padding, read-only and sorted by name."""
     batch, frames = mask.shape
     cleaned = {}
-    for name, value in sorted(_items("extras", extras)):
+    for name, given in sorted(_items("extras", extras)):
         if not name.isidentifier():
             raise TokensError(f"an extra is named {name!a}; give a name of letters, digits and underscores")
-        if not isinstance(value, Tensor) or value.device != mask.device:
+        if not isinstance(given, Tensor) or given.device != mask.device:
             raise TokensError(f"the extra {name} is not a tensor on {mask.device}; put all tensors on one device")
-        if value.ndim < 1 or value.shape[0] != batch:
+        if given.ndim < 1 or given.shape[0] != batch:
             raise TokensError(
-                f"the extra {name} has shape {list(value.shape)}; give {batch} items in its first dimension"
+                f"the extra {name} has shape {list(given.shape)}; give {batch} items in its first dimension"
             )
-        if not bool(torch.isfinite(value).all()):
+        if not bool(torch.isfinite(given).all()):
             raise TokensError(f"the extra {name} holds a NaN or an infinity; give finite values")
-        value = value.detach()
+        cleaned[name] = given.detach()
         if name.startswith(FRAME_PREFIX):
-            if value.ndim < 2 or value.shape[1] != frames:
-                raise TokensError(f"the extra {name} has shape {list(value.shape)}; give [{batch}, {frames}, ...]")
-            value = value.masked_fill(~mask.reshape(batch, frames, *[1] * (value.ndim - 2)), 0)
-        cleaned[name] = value
+            if given.ndim < 2 or given.shape[1] != frames:
+                raise TokensError(f"the extra {name} has shape {list(given.shape)}; give [{batch}, {frames}, ...]")
+            padding = ~mask.reshape(batch, frames, *[1] * (given.ndim - 2))
+            cleaned[name] = cleaned[name].masked_fill(padding, 0)
     return MappingProxyType(cleaned)
 
 

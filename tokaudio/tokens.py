@@ -102,7 +102,13 @@ class Tokens(TokensBase):
 
         Args:
             codes: for each codebook integers [B, ceil(T / stride)], where T is the greatest length.
-            lengths, num_samples, spec, fingerprint, extras, depth, provenance: as for `Tokens`.
+            lengths: valid frames of each item, integers [B].
+            num_samples: audio samples that each item stands for, integers [B].
+            spec: of the tokenizer that made the codes.
+            fingerprint: of its weights.
+            extras: side information, as for `Tokens`.
+            depth: valid codebooks per frame, integers [B, T].
+            provenance: further facts as text.
 
         Raises:
             TokensError: codes of a wrong shape, dtype or range.
@@ -120,8 +126,8 @@ class Tokens(TokensBase):
         rows = []
         for k, (row, codebook) in enumerate(zip(codes, spec.codebooks, strict=True)):
             shape = (lengths.shape[0], -(-frames // codebook.stride))
-            row = checks.as_int64(f"the code tensor of codebook {k}", row, shape, lengths.device)
-            rows.append(row.repeat_interleave(codebook.stride, dim=1)[:, :frames])
+            checked = checks.as_int64(f"the code tensor of codebook {k}", row, shape, lengths.device)
+            rows.append(checked.repeat_interleave(codebook.stride, dim=1)[:, :frames])
         return cls(
             torch.stack(rows, dim=1), lengths, num_samples, spec, fingerprint, extras or {}, depth, provenance or {}
         )

@@ -10,18 +10,22 @@ from tokaudio.storage import _atomic
 from tokaudio.storage._atomic import atomic_file
 
 
+def names(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
 def write(path, content=b"new", **options):
     with atomic_file(path, **options) as stream:
         stream.write(content)
 
 
 def refused(path, word, folder, **options):
-    before = sorted(os.listdir(folder))
+    before = names(folder)
     with pytest.raises(OutputError) as caught:
         write(path, **options)
     message = str(caught.value)
     assert word in message and message.isprintable() and "; " in message
-    assert sorted(os.listdir(folder)) == before
+    assert names(folder) == before
 
 
 def test_existing_files_need_overwrite(tmp_path):
@@ -30,7 +34,7 @@ def test_existing_files_need_overwrite(tmp_path):
     refused(path, "it exists", tmp_path)
     assert path.read_bytes() == b"old"
     write(path, overwrite=True)
-    assert path.read_bytes() == b"new" and os.listdir(tmp_path) == ["a.bin"]
+    assert path.read_bytes() == b"new" and names(tmp_path) == ["a.bin"]
 
 
 def test_file_created_meanwhile_is_kept(tmp_path):
@@ -38,7 +42,7 @@ def test_file_created_meanwhile_is_kept(tmp_path):
     with pytest.raises(OutputError, match="it exists"), atomic_file(path) as stream:
         stream.write(b"new")
         path.write_bytes(b"theirs")
-    assert path.read_bytes() == b"theirs" and os.listdir(tmp_path) == ["a.bin"]
+    assert path.read_bytes() == b"theirs" and names(tmp_path) == ["a.bin"]
 
 
 def test_without_hard_links_files_are_renamed(tmp_path, monkeypatch):
@@ -47,17 +51,20 @@ def test_without_hard_links_files_are_renamed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", link)
     write(tmp_path / "a.bin")
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert names(tmp_path) == ["a.bin"]
     refused(tmp_path / "a.bin", "it exists", tmp_path)
+    with pytest.raises(OutputError, match="it exists"), atomic_file(tmp_path / "b.bin"):
+        (tmp_path / "b.bin").write_bytes(b"theirs")
+    assert (tmp_path / "b.bin").read_bytes() == b"theirs"
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()])
 def test_errors_in_the_block_leave_nothing(tmp_path, error):
     with pytest.raises(type(error)), atomic_file(tmp_path / "a.bin") as stream:
         stream.write(b"half")
-        assert [name.startswith(".a.bin.tmp-") for name in os.listdir(tmp_path)] == [True]
+        assert [name.startswith(".a.bin.tmp-") for name in names(tmp_path)] == [True]
         raise error
-    assert not os.listdir(tmp_path)
+    assert not names(tmp_path)
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])

@@ -252,8 +252,9 @@ def test_members_must_be_those_listed(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": "other"}, {"version": 0}, {"version": "1"}, {"tokenizer": "b"}, {"tokenizer": ...}, {"fingerprint": 5},
-        {"fingerprint": "a\nb"}, {"spec": {}}, {"spec": []}, {"provenance": {"a": 1}}, {"provenance": {"a": "\x1b[2J"}},
+        {"format": "other"}, {"version": 0}, {"version": "1"}, {"tokenizer": "b"}, {"tokenizer": ...},
+        {"fingerprint": 5}, {"fingerprint": "a\nb"}, {"spec": {}}, {"spec": []}, {"provenance": {"a": 1}},
+        {"provenance": {"a": "\x1b[2J"}},
         {"extras": ["x"]}, {"extras": [1]}, {"extras": [[]]}, {"depth": True}, {"depth": 0}, {"tokaudio": ...},
         {"spec": TINY.to_dict() | {"hop_length": 0}}, {"spec": TINY.to_dict() | {"more": 1}},
         {"spec": TINY.to_dict() | {"codebooks": [{"size": 4}] * 2}}, {"spec": TINY.to_dict() | {"codebooks": 7}},
@@ -289,7 +290,7 @@ def test_bombs_are_refused_before_they_unpack(tmp_path):
     path = forge(tmp_path / "b.npz", contents | {"codes.npy": zeros}, zipfile.ZIP_DEFLATED)
     with pytest.raises(TokensError, match="unpacks to"):
         read_npz(path, max_bytes=1_000_000)
-    with pytest.raises(TokensError, match="bytes; at most 100 are read"):
+    with pytest.raises(TokensError, match=r"it has [\d,]+ bytes; at most 100 are read"):
         read_npz(tmp_path / "a.npz", max_bytes=100)
     header = npy(np.zeros(5_000_000, np.uint8))
     refused(forge(tmp_path / "b.npz", contents | {"header.npy": header}, zipfile.ZIP_DEFLATED), "header", "too large")
@@ -309,10 +310,31 @@ def test_lying_sizes_and_large_directories_are_refused(tmp_path):
     locator = b"PK\x06\x07" + bytes(16)
     end = bytes(whole[-22:-10]) + (len(whole) - 22 - directory + 20).to_bytes(4, "little") + bytes(whole[-6:])
     (tmp_path / "b.npz").write_bytes(bytes(whole[:-22]) + locator + end)
-    refused(tmp_path / "b.npz")
+    refused(tmp_path / "b.npz", "directory is too large")
     with zipfile.ZipFile(tmp_path / "b.npz", "w", zipfile.ZIP_LZMA) as container:
         container.writestr("header.npy", b"a" * 1000)
     refused(tmp_path / "b.npz", "compression")
+
+
+def test_data_in_front_of_the_members_is_refused(tmp_path):
+    write_npz(tmp_path / "a.npz", tiny())
+    (tmp_path / "b.npz").write_bytes(b"something else")
+    with zipfile.ZipFile(tmp_path / "b.npz", "a") as container:
+        for name, content in members(tmp_path / "a.npz").items():
+            container.writestr(name, content)
+    refused(tmp_path / "b.npz", "before the first member")
+
+
+def test_member_that_unpacks_to_less_than_it_says_is_refused(tmp_path):
+    write_npz(tmp_path / "a.npz", tiny())
+    contents = members(tmp_path / "a.npz")
+    size = len(contents["codes.npy"])
+    forge(tmp_path / "b.npz", contents | {"codes.npy": contents["codes.npy"][:-2]}, zipfile.ZIP_DEFLATED)
+    whole = (tmp_path / "b.npz").read_bytes()
+    field = whole.rindex(b"codes.npy") - 46 + 24
+    assert int.from_bytes(whole[field : field + 4], "little") == size - 2
+    (tmp_path / "b.npz").write_bytes(whole[:field] + size.to_bytes(4, "little") + whole[field + 4 :])
+    refused(tmp_path / "b.npz", "codes.npy' is cut off")
 
 
 def test_names_that_cannot_be_printed_are_escaped(tmp_path):
@@ -361,7 +383,8 @@ def test_read_header_says_what_is_inside(tmp_path):
 
 def test_reading_a_header_does_not_import_torch(tmp_path):
     write_npz(tmp_path / "a.npz", tiny())
-    code = "import sys; from tokaudio.storage.npz import read_header; read_header(sys.argv[1]); sys.exit('torch' in sys.modules)"
+    code = "import sys; from tokaudio.storage.npz import read_header as read; read(sys.argv[1]); "
+    code += "sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code, tmp_path / "a.npz"], check=True)
 
 

@@ -99,8 +99,8 @@ def test_paths_that_are_no_regular_files_are_refused_at_once(tmp_path):
     (tmp_path / "empty.npz").touch()
     (tmp_path / "text.npz").write_text("these are no tokens")
     for name, words in {
-        "fifo": "not a regular file", "folder": "a folder", "dangling": "link to nothing", "empty": "empty", "text": "short",
-        "missing": "no such file",
+        "fifo": "not a regular file", "folder": "a folder", "dangling": "link to nothing", "empty": "empty",
+        "text": "short",        "missing": "no such file",
     }.items():  # fmt: skip
         for read in (read_npz, read_header):
             refused(tmp_path / f"{name}.npz", words, read)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokaudio.errors import TokensError, one_line
@@ -56,6 +57,6 @@ def load_tokens(path: str | os.PathLike[str]) -> Tokens:
 
 
 def _require_known_suffix(path: str | os.PathLike[str]) -> None:
-    if os.path.splitext(os.fspath(path))[1].lower() not in SUFFIXES:
+    if Path(path).suffix.lower() not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise TokensError(one_line(path, "its suffix is that of no token format", f"use one of {known}"))

@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from tokaudio.errors import OutputError, one_line
@@ -44,23 +45,22 @@ def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     """
     if "\0" in os.fspath(path):
         raise OutputError(one_line(path, "its name holds a NUL character", "choose another name"))
-    target = os.path.abspath(os.fspath(path))
-    folder, name = os.path.split(target)
+    target = Path(path).absolute()
     # the short stem keeps the temporary name within the 255 bytes that file systems allow
-    stem = os.fsdecode(os.fsencode(name)[:180])
-    temporary = os.path.join(folder, f".{stem}.tmp-{os.getpid()}-{os.urandom(4).hex()}")
+    stem = os.fsdecode(os.fsencode(target.name)[:180])
+    temporary = target.with_name(f".{stem}.tmp-{os.getpid()}-{os.urandom(4).hex()}")
     created = False
     try:
-        _require_free(path, overwrite)
+        _require_free(target, path, overwrite)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         created = True
-        with open(descriptor, "w+b") as stream:
+        with os.fdopen(descriptor, "w+b") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        _put_in_place(path, temporary, overwrite)
+        _put_in_place(target, temporary, path, overwrite)
         created = False
-        _sync_folder(folder)
+        _sync_folder(target.parent)
     except OutputError:
         raise
     except OSError as error:
@@ -70,14 +70,14 @@ def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     finally:
         if created:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                temporary.unlink()
 
 
-def _require_free(path: str | os.PathLike[str], overwrite: bool) -> None:
+def _require_free(target: Path, path: str | os.PathLike[str], overwrite: bool) -> None:
     try:
-        mode = os.stat(path).st_mode
+        mode = target.stat().st_mode
     except FileNotFoundError:
-        if os.path.islink(path) and not overwrite:
+        if target.is_symlink() and not overwrite:
             raise OutputError(one_line(path, "there is a dangling link of that name", "remove it")) from None
         return
     if stat.S_ISDIR(mode):
@@ -86,28 +86,28 @@ def _require_free(path: str | os.PathLike[str], overwrite: bool) -> None:
         raise OutputError(one_line(path, "it is not a regular file", "give the name of a file"))
     if not overwrite:
         raise OutputError(one_line(path, "it exists", "choose another name or allow overwriting"))
-    if not os.access(path, os.W_OK):
+    if not os.access(target, os.W_OK):
         raise OutputError(one_line(path, "it is read-only", "choose another name or change the permissions"))
 
 
-def _put_in_place(path: str | os.PathLike[str], temporary: str, overwrite: bool) -> None:
+def _put_in_place(target: Path, temporary: Path, path: str | os.PathLike[str], overwrite: bool) -> None:
     if not overwrite:
         # a hard link, unlike a rename, fails where another process has created the file meanwhile
         try:
-            os.link(temporary, path)
+            os.link(temporary, target)
         except FileExistsError:
             raise OutputError(one_line(path, "it exists", "choose another name or allow overwriting")) from None
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise
-            _require_free(path, overwrite)
+            _require_free(target, path, overwrite)
         else:
-            os.unlink(temporary)
+            temporary.unlink()
             return
-    os.replace(temporary, path)
+    temporary.replace(target)
 
 
-def _sync_folder(folder: str) -> None:
+def _sync_folder(folder: Path) -> None:
     # some file systems cannot sync a folder, and the file itself is already safe
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -30,11 +30,11 @@ import json
 import os
 import zipfile
 import zlib
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokaudio import __version__
 from tokaudio.errors import TokensError, one_line
 from tokaudio.spec import TokenizerSpec
 from tokaudio.storage._atomic import atomic_file
@@ -164,7 +164,7 @@ def _to_arrays(path: str | os.PathLike[str], tokens: Tokens) -> dict[str, Array]
         "provenance": dict(tokens.provenance),
         "extras": list(tokens.extras),
         "depth": tokens.depth is not None,
-        "tokaudio": _version(),
+        "tokaudio": __version__,
     }
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     if len(text) > _MAX_HEADER_BYTES - 4096:
@@ -289,10 +289,3 @@ def _from_arrays(
     except TokensError as error:
         problem, _, remedy = str(error).rpartition("; ")
         raise TokensError(one_line(path, f"its content is not valid: {problem}", remedy)) from error
-
-
-def _version() -> str:
-    try:
-        return metadata.version("tokaudio")
-    except metadata.PackageNotFoundError:
-        return "unknown"
