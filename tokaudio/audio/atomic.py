@@ -52,10 +52,17 @@ class AtomicFile:
         self._target = Path(path)
         short = os.fsdecode(os.fsencode(self._target.name)[:_NAME_BYTES])
         self.temporary = self._target.parent / f".{short}.tmp-{os.getpid()}-{secrets.token_hex(4)}"
-        self._refuse()
+        try:
+            self._refuse()
+        except OutputError:
+            raise
+        except OSError as error:
+            raise output_error(path, error) from None
 
     def _refuse(self) -> None:
         """Raise for what is known to fail, before any work is done."""
+        if "\0" in str(self._target):
+            raise OutputError(one_line(self.path, "the name holds a null character", "choose another"))
         if self._target.is_dir():
             raise OutputError(one_line(self.path, "is a directory", "name a file in it"))
         if not self._overwrite and os.path.lexists(self._target):

@@ -6,8 +6,11 @@ or returns `None`. A length left open by a streaming writer declares nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Literal
+
+from tokaudio.audio.splice import SplicedFile
 
 # What writers that cannot seek back leave as a 32-bit length: zero, all ones, and the largest that older tools took
 # (sox 0x7ffff000, arecord 0x80000000, all ones less the header).
@@ -76,6 +79,25 @@ def wav_shortfall(file: BinaryIO, size: int) -> str | None:
                 return lacks(long_data, size - body)
             return None if length in _OPEN_32 else lacks(length, size - body)
     return None if whole in _OPEN_32 else lacks(whole + 8, size, "bytes")
+
+
+def with_open_length(file: BinaryIO) -> SplicedFile | None:
+    """Return a little-endian WAV file of data length zero that was never closed, seen with the length left open.
+
+    It counts as never closed if the length of the whole does not reach behind the head of the data either; otherwise
+    what follows are tags, and the file truly holds no samples: `None`.
+    """
+    head = _at(file, 0, 12)
+    for name, body, length in _iff_chunks(file, "little"):
+        if name == b"data":
+            whole = int.from_bytes(head[4:8], "little")
+            size = file.seek(0, os.SEEK_END)
+            if length or size <= body or (whole not in _OPEN_32 and whole + 8 > body):
+                return None
+            front = bytearray(_at(file, 0, body))
+            front[4:8] = front[body - 4 :] = b"\xff" * 4
+            return SplicedFile(file, bytes(front), body, size)
+    return None
 
 
 def aiff_shortfall(file: BinaryIO, size: int) -> str | None:

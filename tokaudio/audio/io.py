@@ -131,7 +131,7 @@ class AudioReader:
             count = block_frames if left is None else min(block_frames, left)
             block, ended = self._read(count)
             if len(block):
-                check_block(block, _name(self.path), offset=self._position - len(block))
+                check_block(block.T, _name(self.path), offset=self._position - len(block))
                 yield np.ascontiguousarray(block.T)
             if ended:
                 return

@@ -5,11 +5,12 @@ Layouts: ISO 11172-3 section 2.4.1.3 (frame header); the Xing and VBRI headers a
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from tokaudio.audio.splice import SplicedFile
 
 # Bit rates in kbit/s by [version 1?][layer], index 1 to 14; sample rates by version bits (0: 2.5, 2: 2, 3: 1).
 _KBPS = {
@@ -119,15 +120,20 @@ def first_frame(file: BinaryIO) -> Mp3Frame | None:
             follower = head[at + length : at + length + 4]
             alone = len(follower) < 4 and len(head) < _SEARCH
             if alone or (frame_length(follower) and _same_stream(header, follower)):
-                return _with_index(base + at, header, head[at : at + 192])
+                return _read_index(base + at, header, head[at : at + 192])
         at = head.find(b"\xff", at + 1)
     return None
 
 
-def _with_index(start: int, header: bytes, frame: bytes) -> Mp3Frame:
-    """Read the Xing, Info or VBRI header of a first frame."""
+def _side_bytes(header: bytes) -> int:
+    """Length of the side information of a Layer III frame, behind which the index stands."""
     mono, version_1 = header[3] >> 6 == 3, header[1] >> 3 & 3 == 3
-    side = (17 if mono else 32) if version_1 else (9 if mono else 17)
+    return (17 if mono else 32) if version_1 else (9 if mono else 17)
+
+
+def _read_index(start: int, header: bytes, frame: bytes) -> Mp3Frame:
+    """Read the Xing, Info or VBRI header of a first frame."""
+    side = _side_bytes(header)
     for at in (4 + side, 6 + side):
         if frame[at : at + 4] in (b"Xing", b"Info"):
             flags = int.from_bytes(frame[at + 4 : at + 8], "big")
@@ -182,68 +188,24 @@ def mp3_shortfall(file: BinaryIO) -> str | None:
     return f"its header declares {frame.declared_frames} frames, {max(0, held)} are there"
 
 
-class IndexedMp3(io.RawIOBase):
-    """An MP3 file without an index, seen with one: a Xing frame that declares the true number of frames in front.
+def with_index(file: BinaryIO, frame: Mp3Frame) -> SplicedFile:
+    """Return an MP3 file without an index, seen with one: a Xing frame in front that declares the number of frames.
 
     libsndfile 1.2.2 takes the length of such a file from the bit rate of its first frame and stops reading there,
-    which loses most of a file of variable bit rate without a word. The frame is not decoded to sound.
+    which loses most of a file of variable bit rate without a word. The added frame is not decoded to sound.
 
     Args:
         file: The file.
         frame: Its first frame.
     """
-
-    def __init__(self, file: BinaryIO, frame: Mp3Frame) -> None:
-        super().__init__()
-        self._file = file
-        self._start = frame.start
-        self._end = audio_end(file)
-        count = sum(1 for _ in frames(file, frame.start, self._end))
-        # 64 kbit/s or more, without CRC and padding: long enough for the index at every version and rate.
-        header = bytes((0xFF, frame.header[1] | 1, (frame.header[2] & 0x0C) | 0x90, frame.header[3]))
-        body = bytearray(frame_length(header))
-        mono, version_1 = header[3] >> 6 == 3, header[1] >> 3 & 3 == 3
-        at = 4 + ((17 if mono else 32) if version_1 else (9 if mono else 17))
-        body[:4] = header
-        body[at : at + 8] = b"Xing\0\0\0\3"
-        body[at + 8 : at + 12] = count.to_bytes(4, "big")
-        body[at + 12 : at + 16] = (len(body) + self._end - self._start).to_bytes(4, "big")
-        self._front = bytes(body)
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in the seen file, in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, as any binary file does."""
-        size = len(self._front) + self._end - self._start
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """Return up to `size` bytes."""
-        front = self._front[self._position :][: size if size >= 0 else None]
-        left = self._end - self._start - max(0, self._position - len(self._front))
-        want = left if size < 0 else min(size - len(front), left)
-        if want > 0:
-            self._file.seek(self._start + max(0, self._position - len(self._front)))
-            front += self._file.read(want)
-        self._position += len(front)
-        return front
-
-    def readinto(self, buffer: object) -> int:
-        """Fill a buffer, and return the number of bytes."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+    end = audio_end(file)
+    count = sum(1 for _ in frames(file, frame.start, end))
+    # At 80 kbit/s or more, without CRC and padding: long enough for the index at every version and rate.
+    header = bytes((0xFF, frame.header[1] | 1, (frame.header[2] & 0x0C) | 0x90, frame.header[3]))
+    front = bytearray(frame_length(header))
+    front[:4] = header
+    at = 4 + _side_bytes(header)
+    front[at : at + 8] = b"Xing\0\0\0\3"
+    front[at + 8 : at + 12] = count.to_bytes(4, "big")
+    front[at + 12 : at + 16] = (len(front) + end - frame.start).to_bytes(4, "big")
+    return SplicedFile(file, bytes(front), frame.start, end)

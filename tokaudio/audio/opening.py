@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tokaudio.audio.bitstreams import ogg_is_chained
+from tokaudio.audio.containers import with_open_length
 from tokaudio.audio.integrity import declared_shortfall
-from tokaudio.audio.mpeg import IndexedMp3, first_frame
+from tokaudio.audio.mpeg import first_frame, with_index
 from tokaudio.audio.sources import SndfileSource, Source, TorchcodecSource
 from tokaudio.errors import AudioError, one_line
 
@@ -134,6 +135,8 @@ def _decoder(path: str | os.PathLike[str], file: BinaryIO, head: bytes, shortfal
             source.close()
             problem = "several Ogg streams in a row, of which only the first would be read"
             raise AudioError(one_line(path, problem, "join them into one, for example ffmpeg -i IN OUT.flac"))
+        if source.format in ("WAV", "WAVEX") and source.frames == 0:
+            return _with_open_length(path, source)
         if source.format != "RAW":
             return source if "MPEG" not in source.subtype else _with_true_length(path, source)
         source.close()
@@ -171,7 +174,18 @@ def _with_true_length(path: str | os.PathLike[str], source: SndfileSource) -> Sn
             source.frames = None
         return source
     source.close()
-    return SndfileSource(IndexedMp3(file, frame), file)
+    return SndfileSource(with_index(file, frame), file)
+
+
+def _with_open_length(path: str | os.PathLike[str], source: SndfileSource) -> SndfileSource:
+    """Read a WAV file whose recorder did not come to fill in the length, which libsndfile takes for empty."""
+    file = open_regular(path)
+    view = with_open_length(file)
+    if view is None:
+        file.close()
+        return source
+    source.close()
+    return SndfileSource(view, file)
 
 
 def foreign_kind(head: bytes) -> str | None:

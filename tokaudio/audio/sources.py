@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 _STDERR_LOCK = threading.RLock()
 # libsndfile's SF_COUNT_MAX, its word for "length unknown".
 _UNKNOWN_FRAMES = 2**62
-# SFE_BAD_SEEK, which soundfile meets behind the last sample of a FLAC of unknown length.
-_BAD_SEEK = 39
 
 
 class DecodeError(Exception):
@@ -92,6 +91,22 @@ def _loud() -> Iterator[None]:
     yield
 
 
+@cache
+def _forward_class() -> Any:
+    """A `SoundFile` that says it cannot seek, so that `read` does not seek to where it already is.
+
+    That seek restarts the MP3 decoder, whose samples then depend on the block size in their last bit (24 kHz and
+    below), and it fails behind the last sample of a FLAC file of unknown length.
+    """
+    import soundfile
+
+    class Forward(soundfile.SoundFile):  # type: ignore[misc]
+        def seekable(self) -> bool:
+            return False
+
+    return Forward
+
+
 class SndfileSource:
     """WAV, FLAC, OGG, Opus, MP3, AIFF, W64, RF64, AU, CAF and more, through libsndfile.
 
@@ -108,7 +123,7 @@ class SndfileSource:
 
         self._error = soundfile.LibsndfileError
         with quiet_stderr():
-            self._file = soundfile.SoundFile(target, "r", closefd=False)
+            self._file = _forward_class()(target, "r", closefd=False)
         self._owned = file
         self.sample_rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
@@ -125,15 +140,10 @@ class SndfileSource:
             DecodeError: If the decoder gave up; it carries what came before.
         """
         out = np.empty((count, self.channels), dtype=np.float32)
-        if self.frames is None:
-            out.fill(np.nan)
         try:
             with self._quiet():
                 block: NDArray[np.float32] = self._file.read(out=out)
         except self._error as error:
-            if self.frames is None and error.code == _BAD_SEEK:
-                # Integer formats only, so that a NaN marks what was not written.
-                return out[: int(np.argmax(np.isnan(out[:, 0]))) if np.isnan(out[-1, 0]) else count]
             with self._quiet():
                 got = max(0, min(count, int(self._file.tell()) - self._position))
             raise DecodeError(str(error.error_string or error).rstrip(". "), out[:got]) from None

@@ -6,14 +6,14 @@ import contextlib
 import errno
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
 from tokaudio.audio.atomic import AtomicFile, output_error
 from tokaudio.audio.checks import check_block, check_channels, check_rate
-from tokaudio.audio.integrity import declared_shortfall
-from tokaudio.errors import AudioError, OutputError, UnknownNameError, one_line
+from tokaudio.audio.io import audio_info
+from tokaudio.errors import AudioError, UnknownNameError, one_line
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -34,6 +34,8 @@ _FORMATS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     ".w64": ("W64", "PCM_16", ()),
 }
 _MAX_CHANNELS = {".mp3": 2, ".flac": 8, ".opus": 8}
+# Above the first, libsndfile 1.2.2 crashes while closing; the second is the limit of the format.
+_MAX_RATES = {".ogg": 192_000, ".flac": 655_350}
 _UNCLIPPED = ("FLOAT", "DOUBLE")
 
 
@@ -133,6 +135,7 @@ class AudioWriter:
         """Complete the file and give it its name; a second call does nothing.
 
         Raises:
+            AudioError: If nothing was written and the format has no way to say so (FLAC, Opus, MP3).
             OutputError: If that fails; the unfinished file is then removed.
         """
         if self._closed:
@@ -140,13 +143,26 @@ class AudioWriter:
         self._closed = True
         try:
             self._file.close()
-            # libsndfile does not report what it fails to write while closing.
-            shortfall = declared_shortfall(self._output.temporary)
         except self._errors as error:
             self._fail(error)
-        if shortfall is not None:
-            self._fail(OSError(errno.EIO, f"incomplete: {shortfall}"))
+        if self.frames == 0 and (self._format == "FLAC" or self.subtype in ("OPUS", "MPEG_LAYER_III")):
+            # libsndfile leaves files that it cannot read itself.
+            self._output.discard()
+            raise AudioError(one_line(self.path, f"{self.subtype} cannot hold zero samples", "write .wav instead"))
+        self._verify()
         self._output.commit()
+
+    def _verify(self) -> None:
+        """Look at what was written, since libsndfile does not report what it fails to write while closing.
+
+        Encodings that work in blocks of samples round the length up.
+        """
+        try:
+            held = audio_info(self._output.temporary)
+        except AudioError as error:
+            self._fail(OSError(errno.EIO, str(error).partition(": ")[2].partition("; ")[0]))
+        if held.truncated or held.frames is None or held.frames < self.frames:
+            self._fail(OSError(errno.EIO, f"the last of {self.frames} samples did not reach the disk"))
 
     def abort(self) -> None:
         """Give up: remove the unfinished file. Does nothing after `close`."""
@@ -160,20 +176,19 @@ class AudioWriter:
         finally:
             self._output.discard()
 
-    def _fail(self, error: Exception) -> None:
-        """Remove the unfinished file and raise the reason, which libsndfile gives in words only."""
+    def _fail(self, error: Exception) -> NoReturn:
+        """Remove the unfinished file and raise the reason."""
         self._closed = True
-        with contextlib.suppress(*self._errors):
-            self._file.close()
-        self._output.discard()
-        if isinstance(error, OutputError):
-            raise error
-        if isinstance(error, OSError):
-            raise output_error(self.path, error) from None
-        text = str(getattr(error, "error_string", error)) or "short write"
-        known = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-        code = next((number for number in known if os.strerror(number) in text), errno.EIO)
-        raise output_error(self.path, OSError(code, text.rstrip(". "))) from None
+        reason = error if isinstance(error, OSError) else OSError(errno.EIO, "a write failed")
+        try:
+            with contextlib.suppress(*self._errors):
+                self._file.close()
+            _append_a_little(self._output.temporary)
+        except OSError as told:
+            reason = told
+        finally:
+            self._output.discard()
+        raise output_error(self.path, reason) from None
 
     def __enter__(self) -> Self:
         return self
@@ -185,6 +200,18 @@ class AudioWriter:
             self.close()
         else:
             self.abort()
+
+
+def _append_a_little(path: Path) -> None:
+    """Let the operating system say why nothing more can be written, which libsndfile (`System error`) does not.
+
+    Raises:
+        OSError: The reason.
+    """
+    with path.open("ab", buffering=0) as file:
+        for _ in range(64):
+            file.write(bytes(1 << 14))
+        os.fsync(file.fileno())
 
 
 def _pick_format(path: str, sample_rate: int, channels: int, subtype: str | None) -> tuple[str, str]:
@@ -200,6 +227,9 @@ def _pick_format(path: str, sample_rate: int, channels: int, subtype: str | None
     if not soundfile.check_format(container, subtype):
         exist = ", ".join(soundfile.available_subtypes(container))
         raise UnknownNameError(one_line(path, f"{container} has no subtype {subtype!r}", f"use one of {exist}"))
+    if sample_rate > _MAX_RATES.get(suffix, sample_rate):
+        problem = f"{suffix[1:]} cannot hold {sample_rate} Hz"
+        raise AudioError(one_line(path, problem, f"resample to {_MAX_RATES[suffix]} Hz or less, or use .wav"))
     if rates and sample_rate not in rates:
         problem = f"{suffix[1:]} cannot hold {sample_rate} Hz"
         raise AudioError(one_line(path, problem, f"resample to one of {', '.join(map(str, rates))} Hz"))
