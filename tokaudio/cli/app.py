@@ -1,0 +1,59 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+import typer
+
+from tokaudio.cli.decode import decode
+from tokaudio.cli.doctor import doctor
+from tokaudio.cli.encode import encode
+from tokaudio.cli.info import info
+from tokaudio.cli.list import list_command
+from tokaudio.cli.roundtrip import roundtrip
+
+_EXIT_CODES = (
+    "Exit codes: 0 done; 1 some inputs failed; 2 misuse or unreadable input; "
+    "3 disk full, no permission, or something missing here; 130 interrupted."
+)
+
+# Plain help: rich would be imported for its markup, which costs more than all else here.
+app = typer.Typer(
+    name="tokaudio",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    epilog=_EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+# Without options, even --help: typer would import pydantic to read them, which doubles the time of every --help.
+@app.callback(add_help_option=False)
+def _root() -> None:
+    """Sound to discrete tokens and back.
+
+    tokaudio COMMAND --help tells more about a command, tokaudio --version prints the version.
+    """
+
+
+for _name, _command in (
+    ("encode", encode),
+    ("decode", decode),
+    ("roundtrip", roundtrip),
+    ("list", list_command),
+    ("info", info),
+    ("doctor", doctor),
+):
+    app.command(_name, epilog=_EXIT_CODES if _name in ("encode", "decode") else None)(_command)
+
+
+def help_text() -> str:
+    """Return the help of `tokaudio` itself.
+
+    Example:
+        >>> print(help_text().splitlines()[0])
+        Usage: tokaudio [OPTIONS] COMMAND [ARGS]...
+    """
+    command = typer.main.get_command(app)
+    with command.make_context("tokaudio", [], resilient_parsing=True) as context:
+        return command.get_help(context)

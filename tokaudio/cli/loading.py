@@ -1,0 +1,106 @@
+"""Tokenizers and devices by the names that the command line gives them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from tokaudio.cli.failures import EnvironmentFailure, refuse
+from tokaudio.errors import TokensError, one_line
+
+if TYPE_CHECKING:
+    import torch
+
+    from tokaudio.spec import TokenizerSpec
+    from tokaudio.tokenizers import Tokenizer
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name; `auto` is the first CUDA device, or the CPU where there is none.
+
+    Raises:
+        MisuseError: if the name means nothing.
+        EnvironmentFailure: if there is no such device here.
+
+    Example:
+        >>> choose_device("cpu")
+        device(type='cpu')
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise refuse(f"--device {name}", "is no device that is supported", "use auto, cpu, cuda, cuda:N or mps")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
+    if (device.index or 0) >= count:
+        raise EnvironmentFailure(one_line(f"--device {name}", "this machine has no such device", "use auto or cpu"))
+    return device
+
+
+def open_tokenizer(name: str, device: torch.device) -> Tokenizer:
+    """Load a tokenizer onto a device; a built-in name comes before a folder of the same name.
+
+    Raises:
+        UnknownNameError: if nothing of this name exists.
+        CheckpointError: if its files are damaged.
+    """
+    from tokaudio.tokenizers import Tokenizer
+    from tokaudio.tokenizers.registry import builtin_folder
+
+    return Tokenizer.from_pretrained(builtin_folder(name) or name).to(device)
+
+
+def check_codebooks(num_codebooks: int | None, spec: TokenizerSpec) -> None:
+    """Refuse more codebooks than there are.
+
+    Raises:
+        MisuseError: if `num_codebooks` exceeds those of the spec.
+    """
+    if num_codebooks is not None and num_codebooks > spec.num_codebooks:
+        remedy = f"give 1 to {spec.num_codebooks}"
+        raise refuse(f"-k {num_codebooks}", f"{spec.name} has {spec.num_codebooks} codebooks", remedy)
+
+
+class Decoders:
+    """The tokenizers that token files ask for, each loaded once.
+
+    Args:
+        name: the one tokenizer to use; None for those that the files name.
+        device: where they shall be.
+
+    Raises:
+        UnknownNameError: if nothing is called `name`.
+    """
+
+    def __init__(self, name: str | None, device: torch.device) -> None:
+        self._device = device
+        self._only = None if name is None else open_tokenizer(name, device)
+        self._given = name
+        self._loaded: dict[str, Tokenizer] = {}
+        self._lock = threading.Lock()
+
+    def get(self, path: str, wanted: str) -> Tokenizer:
+        """Return the tokenizer for a token file that was made by `wanted`.
+
+        Raises:
+            TokensError: if it is another than the one to use, or does not ship with tokaudio.
+        """
+        from tokaudio.tokenizers import list_tokenizers
+
+        if self._only is not None:
+            if self._only.spec.name != wanted:
+                problem = f"its tokens were made by {wanted}, not by {self._only.spec.name}"
+                raise TokensError(one_line(path, problem, f"decode it with {wanted} (-t)"))
+            return self._only
+        with self._lock:
+            if wanted not in self._loaded:
+                if wanted not in list_tokenizers():
+                    problem = f"its tokens were made by {wanted}, which does not ship with tokaudio"
+                    raise TokensError(one_line(path, problem, "name the folder of that tokenizer (-t FOLDER)"))
+                self._loaded[wanted] = open_tokenizer(wanted, self._device)
+            return self._loaded[wanted]

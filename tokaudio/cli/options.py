@@ -1,0 +1,63 @@
+"""The options that commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def as_given(value: str) -> str:
+    r"""Return a name as it stands; typer's own conversion refuses file names that are no text.
+
+    Example:
+        >>> as_given("caf\udce9.wav")
+        'caf\udce9.wav'
+    """
+    return value
+
+
+TokenizerName = Annotated[
+    str,
+    typer.Option(
+        "-t", "--tokenizer", metavar="NAME|FOLDER", parser=as_given, help="Tokenizer: a name of `list`, or a folder."
+    ),
+]
+OptionalTokenizerName = Annotated[
+    str | None,
+    typer.Option(
+        "-t",
+        "--tokenizer",
+        metavar="NAME|FOLDER",
+        parser=as_given,
+        help="Tokenizer; by default the one that the token file names.",
+    ),
+]
+NumCodebooks = Annotated[
+    int | None, typer.Option("-k", "--num-codebooks", min=1, help="Use only the first K codebooks.", metavar="K")
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o", "--output", metavar="OUT", parser=as_given, help="Folder for the outputs, or a file for one input."
+    ),
+]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", parser=as_given, help="Where to compute.")]
+Jobs = Annotated[
+    int, typer.Option("-j", "--jobs", metavar="N", min=1, max=256, help="Files to work on at a time, on the CPU.")
+]
+Truncated = Annotated[bool, typer.Option("--allow-truncated", help="Take what is there of a cut-off audio file.")]
+Force = Annotated[bool, typer.Option("-f", "--force", help="Overwrite existing files.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No summary, no progress; failures are still reported.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+
+
+def threads(jobs: int, device: object) -> int:
+    """Return how many files to work on at a time: one on a device whose settings all threads share.
+
+    Example:
+        >>> threads(4, "cpu"), threads(4, "cuda:0")
+        (4, 1)
+    """
+    return jobs if str(device) == "cpu" else 1
