@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tokaudio.errors import AudioError, one_line
+
 
 @dataclass(frozen=True, slots=True)
 class TilePlan:
@@ -73,6 +75,7 @@ class TileStream:
         out_per_frame: steps of output per frame: 1 for an encoder, `hop_length` for a decoder.
         dtype: of the input.
         fill: what stands before the start and after the end.
+        check: called with every piece `[C, n]`; raises where it is not to be used.
 
     Example:
         >>> stream = TileStream(TilePlan(tile=4, reach=1), 1, lambda window: window[:, 1:-1], torch.zeros(1, 0))
@@ -92,20 +95,39 @@ class TileStream:
         dtype: torch.dtype = torch.float32,
         fill: float = 0,
         device: torch.device | str = "cpu",
+        check: Callable[[Tensor], None] | None = None,
     ) -> None:
         self.plan, self.run, self.empty, self.out_per_frame, self.fill = plan, run, empty, out_per_frame, fill
+        self.check = check
         self.pushed = 0
+        self._ended = False
         self._next = 0
         self._held = torch.full((channels, -plan.start(0)), fill, dtype=dtype, device=device)
 
     def push(self, piece: Tensor) -> Tensor:
-        """Take a piece `[C, n]` and return what is ready `[D, m]`; m may be 0."""
+        """Take a piece `[C, n]` and return what is ready `[D, m]`; m may be 0.
+
+        Raises:
+            AudioError: if the piece has another shape, or if the stream has been flushed.
+        """
+        self._require_open()
+        if piece.ndim != 2 or piece.shape[0] != self._held.shape[0]:
+            problem = f"a piece of shape {list(piece.shape)}"
+            raise AudioError(one_line("stream", problem, f"give [{self._held.shape[0]}, n]"))
+        if self.check is not None:
+            self.check(piece)
         self.pushed += piece.shape[1]
-        self._held = torch.cat([self._held, piece.to(self._held)], dim=1)
+        self._held = torch.cat([self._held, piece.detach().to(self._held)], dim=1)
         return self._drain(self._ready())
 
     def flush(self) -> Tensor:
-        """End the sequence and return the rest `[D, m]`: in all, one output frame per frame that has any input."""
+        """End the sequence and return the rest `[D, m]`: in all, one output frame per frame that has any input.
+
+        Raises:
+            AudioError: if the stream has been flushed before.
+        """
+        self._require_open()
+        self._ended = True
         missing = self.plan.tiles(self.pushed) - self._next
         needed = (missing - 1) * self.plan.advance + self.plan.window if missing > 0 else 0
         if (short := needed - self._held.shape[1]) > 0:
@@ -114,6 +136,10 @@ class TileStream:
         done = self._next * self.plan.tile
         out = self._drain(missing)
         return out[:, : (self.plan.frames(self.pushed) - done) * self.out_per_frame]
+
+    def _require_open(self) -> None:
+        if self._ended:
+            raise AudioError(one_line("stream", "has ended", "make a new one"))
 
     def _ready(self) -> int:
         return max(0, (self._held.shape[1] - self.plan.window) // self.plan.advance + 1)

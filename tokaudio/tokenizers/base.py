@@ -186,8 +186,8 @@ class Tokenizer(nn.Module, ABC):
                 if sample_rate is not None and sample_rate != reader.sample_rate:
                     raise AudioError(f"{audio}: has {reader.sample_rate} Hz, not {sample_rate}; leave sample_rate out")
                 return self.encode_blocks(reader.blocks(), reader.sample_rate, num_codebooks=num_codebooks)
-        items = self._items(audio, sample_rate, num_samples)
-        provenance = {"resampler": RESAMPLER} if sample_rate not in (None, self.spec.sample_rate) else {}
+        items, resampled = self._items(audio, sample_rate, num_samples)
+        provenance = {"resampler": RESAMPLER} if resampled else {}
         with exact_inference(self.device):
             self._require_float32()
             codes = [self._encode(item, k) if item.shape[1] else self._no_codes(k) for item in items]
@@ -197,7 +197,7 @@ class Tokenizer(nn.Module, ABC):
         """Turn sound that arrives in pieces into tokens, in memory that does not grow with its length.
 
         Args:
-            blocks: arrays or tensors `[C, n]`, float32 in [-1, 1], for example of `AudioReader.blocks()`.
+            blocks: arrays or tensors `[C, n]`, float in [-1, 1] or PCM, for example of `AudioReader.blocks()`.
             sample_rate: of the samples in Hz.
             num_codebooks: use only the first so many codebooks.
 
@@ -216,7 +216,7 @@ class Tokenizer(nn.Module, ABC):
 
         self._require_float32()
         for block in blocks:
-            samples, _ = to_channels(torch.as_tensor(block)[None], self.spec.channels)
+            samples, _ = to_channels(as_audio(block).samples.detach().cpu(), self.spec.channels)
             feed(resampler.push(samples[0].numpy()), encoder.push)
         feed(resampler.flush(), encoder.push)
         feed([], lambda _: encoder.flush())
@@ -242,11 +242,11 @@ class Tokenizer(nn.Module, ABC):
             sounds = [
                 self._decode(item.codes[0].to(self.device), int(item.num_samples[0]))
                 if item.codes.shape[2]
-                else torch.zeros(self.spec.channels, 0, device=self.device)
+                else torch.zeros(self.spec.channels, 0, dtype=torch.float32, device=self.device)
                 for item in items
             ]
         longest = max((sound.shape[1] for sound in sounds), default=0)
-        out = torch.zeros(len(sounds), self.spec.channels, longest, device=self.device)
+        out = torch.zeros(len(sounds), self.spec.channels, longest, dtype=torch.float32, device=self.device)
         for row, sound in zip(out, sounds, strict=True):
             row[:, : sound.shape[1]] = sound
         return out
@@ -272,7 +272,7 @@ class Tokenizer(nn.Module, ABC):
 
     def features(self, audio: Any, sample_rate: int | None = None) -> Tensor:
         """Return the continuous vectors `[B, D, T]` of the encoder before quantization, zero after each item's end."""
-        items = self._items(audio, sample_rate, None)
+        items, _ = self._items(audio, sample_rate, None)
         with exact_inference(self.device):
             self._require_float32()
             rows = [self._features(item).T if item.shape[1] else self._no_features() for item in items]
@@ -292,9 +292,19 @@ class Tokenizer(nn.Module, ABC):
     def streaming(self, *, num_codebooks: int | None = None) -> Streaming:
         """Return an encoder and a decoder for sound that arrives in pieces; their results equal the whole signal's."""
         self._require_float32()
-        return self._streaming(self._codebook_count(num_codebooks))
+        streaming = self._streaming(self._codebook_count(num_codebooks))
+        for stream in (streaming.encoder, streaming.decoder):
+            stream.run = self._exactly(stream.run)
+        return streaming
 
     # --- shared machinery ------------------------------------------------------------------------------------------
+
+    def _exactly(self, run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def exact(window: Tensor) -> Tensor:
+            with exact_inference(self.device):
+                return run(window)
+
+        return exact
 
     def _codebook_count(self, num_codebooks: int | None) -> int:
         if num_codebooks is None:
@@ -303,16 +313,20 @@ class Tokenizer(nn.Module, ABC):
             raise ValueError(f"num_codebooks must be between 1 and {self.spec.num_codebooks}, got {num_codebooks}")
         return num_codebooks
 
-    def _items(self, audio: Any, sample_rate: int | None, num_samples: Sequence[int] | Tensor | None) -> list[Tensor]:
-        """Return clips `[C, S]` at the tokenizer's rate and device."""
+    def _items(
+        self, audio: Any, sample_rate: int | None, num_samples: Sequence[int] | Tensor | None
+    ) -> tuple[list[Tensor], bool]:
+        """Return clips `[C, S]` at the tokenizer's rate and device, and whether any had to be resampled."""
         clips = audio if _is_list_of_clips(audio) else [audio]
         items: list[Tensor] = []
+        resampled = False
         for clip in clips:
             judged = as_audio(clip, sample_rate)
             samples, _ = to_channels(judged.samples, self.spec.channels)
             rate = judged.sample_rate or self.spec.sample_rate
+            resampled = resampled or rate != self.spec.sample_rate
             items.extend(self._ready(row, rate) for row in self._cut(samples, num_samples))
-        return items
+        return items, resampled
 
     def _ready(self, samples: Tensor, rate: int) -> Tensor:
         samples = samples.detach()
@@ -353,7 +367,7 @@ class Tokenizer(nn.Module, ABC):
         return torch.zeros(k, 0, dtype=torch.int64, device=self.device)
 
     def _no_features(self) -> Tensor:
-        return torch.zeros(0, self.codebooks()[0].shape[1], device=self.device)
+        return torch.zeros(0, self.codebooks()[0].shape[1], dtype=torch.float32, device=self.device)
 
     def _require_float32(self) -> None:
         wrong = {str(p.dtype) for p in self.parameters() if p.is_floating_point() and p.dtype != torch.float32}

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tokaudio.audio.checks import check_block
 from tokaudio.audio.chunk import TilePlan, TileStream
-from tokaudio.errors import CheckpointError
+from tokaudio.errors import AudioError, CheckpointError, TokensError, one_line
 from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralDecoder, SpectralEncoder
 from tokaudio.quantizers import make_quantizer
 from tokaudio.spec import TokenizerSpec
@@ -113,9 +114,9 @@ class SpectralCodec(Tokenizer):
             return self.quantizer.encode(self._latents(window)[None], num_codebooks=num_codebooks)[0]
 
         no_codes = torch.zeros(num_codebooks, 0, dtype=torch.int64, device=self.device)
-        no_sound = torch.zeros(1, 0, device=self.device)
+        no_sound = torch.zeros(1, 0, dtype=torch.float32, device=self.device)
         return Streaming(
-            TileStream(self._encoder_plan, 1, encode, no_codes, device=self.device),
+            TileStream(self._encoder_plan, 1, encode, no_codes, device=self.device, check=_check_samples),
             TileStream(
                 self._decoder_plan,
                 num_codebooks,
@@ -125,8 +126,14 @@ class SpectralCodec(Tokenizer):
                 dtype=torch.int64,
                 fill=_NO_CODE,
                 device=self.device,
+                check=self._check_codes,
             ),
         )
+
+    def _check_codes(self, codes: Tensor) -> None:
+        if codes.is_floating_point() or codes.is_complex():
+            raise TokensError(one_line("stream", f"a piece of {codes.dtype}", "give integer codes [K, n]"))
+        self.quantizer.check_codes(codes[None])
 
     def _latents(self, window: Tensor) -> Tensor:
         """Return the latents `[D, tile]` of a window of samples `[1, W]`."""
@@ -140,3 +147,10 @@ class SpectralCodec(Tokenizer):
         signal = self.decoder(vectors)
         edge = self.decoder.context + self.decoder.reach * self.shape.hop_length
         return signal[:, edge : signal.shape[1] - edge]
+
+
+def _check_samples(samples: Tensor) -> None:
+    if not samples.is_floating_point():
+        problem = f"a piece of {samples.dtype}"
+        raise AudioError(one_line("stream", problem, "give float32 samples in [-1, 1]"))
+    check_block(samples, "stream")
