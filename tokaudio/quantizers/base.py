@@ -53,6 +53,9 @@ class Quantizer(nn.Module, ABC):
             latents: vectors `[B, D, T]`.
             num_codebooks: how many codebooks to use, one number or one per item `[B]`; None for all, or for the
                 quantizer's own random choice (quantizer dropout) in train mode.
+
+        Raises:
+            ValueError: if a number of codebooks is not between 1 and K.
         """
 
     @abstractmethod
@@ -82,6 +85,14 @@ class Quantizer(nn.Module, ABC):
         if not 1 <= num_codebooks <= self.num_codebooks:
             raise ValueError(f"num_codebooks must be between 1 and {self.num_codebooks}, got {num_codebooks}")
         return num_codebooks
+
+    def require_depth(self, num_codebooks: Tensor | int | None) -> None:
+        """Raise `ValueError` unless every number of codebooks is between 1 and K."""
+        if isinstance(num_codebooks, Tensor):
+            for number in num_codebooks.unique().tolist():
+                self.resolve(number)
+        else:
+            self.resolve(num_codebooks)
 
     def check_codes(self, codes: Tensor) -> None:
         """Raise `TokensError` unless `codes` is `[B, k, T]` with every code inside its codebook."""

@@ -7,7 +7,8 @@ also gets fresh statistics: left alone, the stale averages would pull it back to
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -88,40 +89,60 @@ class Codebook(nn.Module):
             getattr(self, name).copy_(state[name])
         self.revivals = int(state["revivals"])
 
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        # A loaded table is what training goes on from: not to be set by k-means again, and with fresh statistics.
+        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[arg-type]
+        if f"{prefix}table" in state_dict:
+            self._restart()
+
+    @torch.no_grad()
+    def _restart(self) -> None:
+        self.sums.copy_(self.table)
+        self.counts.fill_(1.0)
+        self.ready.fill_(True)
+
     def searchable(self) -> Tensor:
         """Return the table as it is compared and looked up: unit rows under the cosine metric."""
         return F.normalize(self.table, dim=-1) if self.metric == "cosine" else self.table
 
     def search(self, vectors: Tensor) -> Tensor:
         """Return the index `[N]` of the nearest codeword of each vector `[N, D]`; ties take the lowest index."""
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(vectors.device.type, enabled=False):
+            vectors = vectors.float()
             if self.metric == "cosine":
                 vectors = F.normalize(vectors, dim=-1)
             return nearest(vectors, self.searchable())
 
     def lookup(self, index: Tensor) -> Tensor:
         """Return the codewords `[..., D]` of indices `[...]`."""
-        return F.embedding(index, self.searchable())
+        words = F.embedding(index, self.table)
+        # Rows are normalised after they are taken: the graph must not hold the table, which revival writes into.
+        return F.normalize(words, dim=-1) if self.metric == "cosine" else words
 
     @torch.no_grad()
     def initialise(self, vectors: Tensor, *, iterations: int = 10) -> None:
-        """Set the table by k-means over vectors `[N, D]`; with fewer vectors than codes, jittered copies fill up."""
+        """Set the table by k-means over vectors `[N, D]`; with fewer vectors than codes, jittered copies fill up.
+
+        Vectors whose squared length is not finite in float32 are left out; with no other vectors nothing is set.
+        """
+        vectors = vectors[torch.isfinite(vectors.square().sum(-1))]
+        if len(vectors) == 0:
+            return
         self.table.copy_(kmeans(vectors, self.size, iterations=iterations, generator=self._seeded()))
         self.revivals += 1
-        self.sums.copy_(self.table)
-        self.counts.fill_(1.0)
-        self.ready.fill_(True)
+        self._restart()
 
     @torch.no_grad()
     def update(self, vectors: Tensor, index: Tensor) -> int:
         """Move the averages towards the vectors `[N, D]` assigned to codes `[N]`, then revive dead codes.
 
-        Under gradient learning only counts and revival apply. Batches that hold a non-finite number are left out.
+        Under gradient learning only counts and revival apply. Batches that hold a non-finite number, or numbers whose
+        squares add up to one, are left out.
 
         Returns:
             The number of codes revived.
         """
-        if len(vectors) == 0 or not bool(torch.isfinite(vectors).all()):
+        if len(vectors) == 0 or not bool(torch.isfinite(vectors.square().sum())):
             return 0
         if self.metric == "cosine":
             vectors = F.normalize(vectors, dim=-1)

@@ -77,8 +77,8 @@ class ResidualVectorQuantizer(Quantizer):
 
     def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
         """Return codes `[B, k, T]` of vectors `[B, D, T]`."""
-        with torch.no_grad():
-            residual, codes = latents, []
+        with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
+            residual, codes = latents.float(), []
             for index in range(self.resolve(num_codebooks)):
                 level = self._level(index)
                 codes.append(level.search(residual))
@@ -130,6 +130,7 @@ class ResidualVectorQuantizer(Quantizer):
     def _depth(self, latents: Tensor, num_codebooks: Tensor | int | None) -> Tensor:
         """Return how many codebooks each item uses `[B]`."""
         batch = len(latents)
+        self.require_depth(num_codebooks)
         if isinstance(num_codebooks, Tensor):
             return num_codebooks.to(latents.device)
         depth = torch.full((batch,), self.resolve(num_codebooks), device=latents.device)

@@ -10,8 +10,15 @@ from torch import Tensor, nn
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
 
-# The bounds reach this far (relatively) beyond the outermost levels, so that those can be reached (appendix A.1).
+# The bounds reach this far (relatively) beyond the outermost levels, so that those can be reached (appendix A.1); but
+# never so far (in levels) that rounding finds a level beyond the outermost, as it would with 1,002 levels and more.
 _MARGIN = 1e-3
+_MOST_MARGIN = 0.25
+
+
+def _nearest_level(rows: Tensor) -> Tensor:
+    """Round to the nearest whole number, halves down, so that of two equally near levels the lower one wins."""
+    return (rows - 0.5).ceil()
 
 
 class FiniteScalarQuantizer(Quantizer):
@@ -54,7 +61,7 @@ class FiniteScalarQuantizer(Quantizer):
     def bound(self, rows: Tensor) -> Tensor:
         """Squash rows `[..., len(levels)]` so that rounding gives each dimension exactly its number of levels."""
         levels = self._levels.to(rows)
-        half_width = (levels - 1) * (1 + _MARGIN) / 2
+        half_width = (levels - 1) / 2 + ((levels - 1) * _MARGIN / 2).clamp(max=_MOST_MARGIN)
         # Even numbers of levels sit on half-integers; shift them so that rounding is symmetric, and zero maps to zero.
         offset = torch.where(self._levels % 2 == 0, 0.5, 0.0)
         shift = torch.atanh(offset / half_width)
@@ -62,7 +69,7 @@ class FiniteScalarQuantizer(Quantizer):
 
     def _digits(self, rows: Tensor) -> Tensor:
         """Return the level of each dimension, 0 .. levels - 1, as integers."""
-        return self.bound(rows.float()).round().long() + self._levels // 2
+        return _nearest_level(self.bound(rows.float())).long() + self._levels // 2
 
     def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
         """Return codes `[B, 1, T]` of vectors `[B, D, T]`."""
@@ -87,10 +94,12 @@ class FiniteScalarQuantizer(Quantizer):
 
     def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
         """Quantize `[B, D, T]`; gradients pass straight through the rounding."""
+        self.require_depth(num_codebooks)
         rows = self.bound(self.down(latents.transpose(1, 2)).float())
-        rounded = rows + (rows.round() - rows).detach()
+        # Straight through: the value of the level to the last bit, the gradient of the row.
+        rounded = _nearest_level(rows).detach() + (rows - rows.detach())
         half = self._levels // 2
-        digits = rounded.detach().round().long() + half
+        digits = rounded.detach().long() + half
         quantized: Tensor = self.up(rounded / half)
         codes = (digits * self._radix).sum(-1)[:, None]
         return QuantizerOutput(quantized.transpose(1, 2), codes, latents.new_zeros(()))

@@ -59,8 +59,9 @@ class VectorQuantizer(Quantizer):
 
     def search(self, latents: Tensor) -> Tensor:
         """Return codes `[B, T]` of vectors `[B, D, T]`."""
-        rows = self.down(latents.transpose(1, 2))
-        return self.book.search(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
+        with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
+            rows = self.down(latents.float().transpose(1, 2))
+            return self.book.search(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return vectors `[B, D, T]` of codes `[B, 1, T]`."""
@@ -97,19 +98,21 @@ class VectorQuantizer(Quantizer):
 
         Args:
             latents: vectors `[B, D, T]`.
-            num_codebooks: 1 or None.
+            num_codebooks: 1 or None; kept for the contract.
             weights: 0 or 1 per item `[B]`; items at 0 add nothing to the loss and teach the codebook nothing.
             anchor: what the commitment loss pulls at, `[B, D, T]`, equal to `latents` in value; None for `latents`.
         """
-        rows = self.down(latents.transpose(1, 2))
+        self.require_depth(num_codebooks)
+        rows = self.down(latents.transpose(1, 2)).float()
         if self.training and not bool(self.book.ready):
             self.book.initialise(rows.detach().flatten(0, 1))
         codes = self.book.search(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
         words = self.book.lookup(codes)
-        source = rows if anchor is None else self.down(anchor.transpose(1, 2))
+        source = rows if anchor is None else self.down(anchor.transpose(1, 2)).float()
         target = F.normalize(source, dim=-1) if self.book.metric == "cosine" else source
         loss = self._loss(target, words, weights)
-        through = rows + (words - rows).detach()
+        # Straight through: the value of the codewords to the last bit, the gradient of the rows.
+        through = words.detach() + (rows - rows.detach())
         stats = {}
         if self.training:
             teach = slice(None) if weights is None else weights.bool()
