@@ -75,8 +75,10 @@ class SpectralLoss(nn.Module):
         frames = signal.unfold(-1, n_fft, n_fft // 4) * window
         return torch.view_as_real(torch.fft.rfft(frames)) * (2.0 / n_fft**0.5)
 
-    def forward(self, estimate: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compare estimate and target `[B, S]`."""
+    def forward(
+        self, estimate: Tensor, target: Tensor, *, weights: SpectralLossWeights | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compare estimate and target `[B, S]`; `weights` replaces the constructor's for this call."""
         parts = {name: estimate.new_zeros(()) for name in ("mel", "magnitude", "complex")}
         for n_fft in self.windows:
             with torch.no_grad():
@@ -95,6 +97,6 @@ class SpectralLoss(nn.Module):
                 turned = got * (shrunk / energy.sqrt())[..., None]
                 wanted_turned = wanted * (wanted_shrunk / wanted_energy.sqrt())[..., None]
                 parts["complex"] = parts["complex"] + (turned - wanted_turned).abs().mean()
-        weights = self.weights
+        weights = weights or self.weights
         total = weights.mel * parts["mel"] + weights.magnitude * parts["magnitude"] + weights.complex * parts["complex"]
         return total, {name: value.detach() for name, value in parts.items()}

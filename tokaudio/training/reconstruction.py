@@ -12,7 +12,7 @@ from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralDecoder, Spec
 from tokaudio.quantizers.codebook import Codebook
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.training.augment import Augmentation, draw
-from tokaudio.training.losses import SpectralLoss
+from tokaudio.training.losses import SpectralLoss, SpectralLossWeights
 from tokaudio.training.pool import AudioPool
 
 
@@ -28,6 +28,7 @@ class ReconstructionOptions:
         commitment: weight of the quantizer's loss.
         average: decay of the averaged weights that are exported.
         clip_norm: gradients are scaled down to this norm.
+        weights: of the losses, each from a step on; a later pair replaces an earlier one.
     """
 
     batch: int = 8
@@ -37,6 +38,11 @@ class ReconstructionOptions:
     commitment: float = 1.0
     average: float = 0.999
     clip_norm: float = 5.0
+    weights: tuple[tuple[int, SpectralLossWeights], ...] = ((0, SpectralLossWeights()),)
+
+    def weights_at(self, step: int) -> SpectralLossWeights:
+        """Return the weights of the losses at a step."""
+        return [weights for first, weights in self.weights if first <= step][-1]
 
 
 class SpectralCodecNets(nn.Module):
@@ -98,7 +104,7 @@ class ReconstructionTraining:
             total = self.options.commitment * out.loss
             figures = {"commitment": out.loss.item()} | {name: value.item() for name, value in out.stats.items()}
             latents = out.quantized
-        loss, parts = self.loss(self.nets.decode(latents), signal)
+        loss, parts = self.loss(self.nets.decode(latents), signal, weights=self.options.weights_at(step))
         figures |= {"loss": loss.item()} | {name: value.item() for name, value in parts.items()}
         self._descend(total + loss, rate, step)
         return figures

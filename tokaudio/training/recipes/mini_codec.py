@@ -22,6 +22,7 @@ from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers import SpectralCodec
 from tokaudio.training.augment import Augmentation
 from tokaudio.training.loop import Loop, Schedule
+from tokaudio.training.losses import SpectralLossWeights
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipes.speech_pool import prepare
 from tokaudio.training.reconstruction import ReconstructionOptions, ReconstructionTraining, SpectralCodecNets
@@ -38,6 +39,11 @@ SPEC = TokenizerSpec(
     licence="apache-2.0",
     origin="trained with tokaudio.training.recipes.mini_codec",
 )
+# First the waveform leads, which teaches phase quickly; then the envelope, which speech is understood by, gets the bits.
+WEIGHTS = (
+    (0, SpectralLossWeights(mel=0.4, magnitude=8.0, complex=12.0)),
+    (5_500, SpectralLossWeights(mel=1.6, magnitude=8.0, complex=3.0)),
+)
 # Isolated words are short and many; sentences teach more per second.
 SOURCE_WEIGHTS = {"voices-keyword": 0.3}
 
@@ -53,7 +59,7 @@ def training(pool: AudioPool) -> ReconstructionTraining:
     return ReconstructionTraining(
         SpectralCodecNets(SHAPE, quantizer()),
         pool,
-        options=ReconstructionOptions(),
+        options=ReconstructionOptions(weights=WEIGHTS),
         augmentation=Augmentation(),
         hop_length=SHAPE.hop_length,
     )
