@@ -112,6 +112,11 @@ def test_wav_lacking_samples_before_a_tag() -> None:
     )
 
 
+def test_wav_lacking_samples_behind_a_chunk_of_odd_length() -> None:
+    data = wav(800, BODY, before=b"odd " + struct.pack("<I", 3) + b"abc\0")
+    assert declared_shortfall(io.BytesIO(data)) == "its header declares 800 bytes of samples, 600 are there"
+
+
 def test_rifx_and_other_riff() -> None:
     big = b"RIFX" + struct.pack(">I", 1000) + b"WAVE" + b"data" + struct.pack(">I", 600)
     assert declared_shortfall(io.BytesIO(big + bytes(599))) is not None

@@ -12,6 +12,7 @@ import soundfile
 from tokaudio.audio.integrity import declared_shortfall
 from tokaudio.audio.io import AudioReader, read_audio
 from tokaudio.audio.mpeg import audio_end, first_frame, frame_length, frames, skip_id3, with_index
+from tokaudio.errors import AudioError
 
 ID3 = b"ID3\x04\0\0\0\0\x01\x00" + bytes(128)
 ID3V1 = b"TAG" + bytes(125)
@@ -117,6 +118,21 @@ def test_damage_inside_is_stepped_over(seeds: Path) -> None:
     whole, held = (set(frames(io.BytesIO(d), 0, len(d))) for d in (data, damaged))
     assert held < whole
     assert held >= {at for at in whole if at + 500 < 3000 or at >= 6000}
+
+
+@pytest.mark.parametrize("lost", [700, 4000], ids=["stepped over", "decoder gives up"])
+def test_frames_lost_inside_are_noticed(seeds: Path, tmp_path: Path, lost: int) -> None:
+    data = bytearray((seeds / "layer3.mp3").read_bytes())
+    data[3000 : 3000 + lost] = bytes(lost)
+    path = tmp_path / "damaged.mp3"
+    path.write_bytes(data)
+    assert declared_shortfall(path) is None
+    with pytest.raises(AudioError, match=r"truncated.*: decoding stops at sample \d+ of 30001"):
+        read_audio(path)
+    with AudioReader(path, allow_truncated=True) as reader:
+        assert not reader.truncated
+        assert sum(block.shape[1] for block in reader.blocks()) < 30_001
+        assert reader.truncated
 
 
 def test_not_mp3() -> None:

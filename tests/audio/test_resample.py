@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import soxr
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,6 +45,16 @@ def test_long_signal_crosses_the_internal_pieces() -> None:
     signal = noise(1, 600_000)
     whole = resample(torch.from_numpy(signal), 48000, 16000).numpy()
     assert np.array_equal(streamed(signal, 48000, 16000, list(range(0, 600_000, 4801))), whole)
+
+
+@pytest.mark.parametrize("rates", RATES)
+def test_equals_soxr_in_one_piece_to_the_last_sample(rates: tuple[int, int]) -> None:
+    signal = noise(1, 30_000)
+    out = resample(torch.from_numpy(signal), *rates).numpy()[0]
+    whole = soxr.resample(signal[0], *rates, quality="HQ")
+    assert len(out) - len(whole) in (0, 1)
+    assert np.abs(out[: len(whole)] - whole).max() < 1e-6
+    assert np.abs(whole[-20:]).max() > 0.01
 
 
 def test_channels_and_items_do_not_touch_each_other() -> None:
