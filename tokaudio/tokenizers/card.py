@@ -47,5 +47,5 @@ def model_card(spec: TokenizerSpec, fingerprint: str, about: str = "") -> str:
         "audio = tokenizer.decode(tokens)",
         "```",
     ]
-    parts = [*front, "", f"# {spec.name}", "", *table, "", *usage, *([about.strip()] if about else [])]
+    parts = [*front, "", f"# {spec.name}", "", *table, "", *usage, *(["", about.strip()] if about else [])]
     return "\n".join(parts) + "\n"

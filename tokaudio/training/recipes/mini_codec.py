@@ -12,6 +12,7 @@ All can be interrupted and repeated; training goes on from its last checkpoint.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
@@ -20,10 +21,13 @@ from tokaudio.nn.spectral_codec import SpectralCodecShape
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers import SpectralCodec
+from tokaudio.tokenizers.card import model_card
+from tokaudio.tokenizers.self_check import write_self_check
 from tokaudio.training.augment import Augmentation
 from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.losses import SpectralLossWeights
 from tokaudio.training.pool import AudioPool
+from tokaudio.training.recipes.mini_codec_card import about_mini_codec
 from tokaudio.training.recipes.speech_pool import prepare
 from tokaudio.training.reconstruction import ReconstructionOptions, ReconstructionTraining, SpectralCodecNets
 
@@ -39,7 +43,7 @@ SPEC = TokenizerSpec(
     licence="apache-2.0",
     origin="trained with tokaudio.training.recipes.mini_codec",
 )
-# First the waveform leads, which teaches phase quickly; then the envelope, which speech is understood by, gets the bits.
+# First the waveform leads, which teaches phase quickly; then the envelope, by which speech is understood.
 WEIGHTS = (
     (0, SpectralLossWeights(mel=0.4, magnitude=8.0, complex=12.0)),
     (5_500, SpectralLossWeights(mel=1.6, magnitude=8.0, complex=3.0)),
@@ -65,13 +69,15 @@ def training(pool: AudioPool) -> ReconstructionTraining:
     )
 
 
-def export(run: Path, out: Path) -> SpectralCodec:
+def export(run: Path, out: Path, *, about: str = "") -> SpectralCodec:
     """Write the averaged weights of a run's last checkpoint, rounded to float16, as a tokenizer folder."""
     saved = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["trainable"]
     state = {name: saved["averaged"].get(name, value).half().float() for name, value in saved["nets"].items()}
     codec = SpectralCodec(SPEC, SHAPE, "rvq", {"codebook_size": 1024, "num_codebooks": 8})
     codec.load_state_dict(state)
     codec.eval().save_pretrained(out)
+    (out / "README.md").write_text(model_card(SPEC, codec.fingerprint, about), encoding="utf-8")
+    write_self_check(codec, out)
     return codec
 
 
@@ -85,6 +91,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder of the exported tokenizer (export)")
+    parser.add_argument("--results", type=Path, help="JSON of benchmarks/intelligibility.py, for the card (export)")
     options = parser.parse_args()
     if options.stage == "prepare":
         if options.voices is None:
@@ -95,7 +102,10 @@ def main() -> None:
     if options.stage == "export":
         if options.out is None:
             parser.error("export needs --out")
-        print(export(options.work / "run", options.out).fingerprint)
+        results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
+        steps = torch.load(options.work / "run" / "checkpoint.pt", map_location="cpu", weights_only=True)["done"]
+        about = about_mini_codec(AudioPool(options.work / "pool"), steps, results)
+        print(export(options.work / "run", options.out, about=about).fingerprint)
         return
     torch.set_num_threads(options.threads)
     pool = AudioPool(options.work / "pool", weights=SOURCE_WEIGHTS)
