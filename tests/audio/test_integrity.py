@@ -213,7 +213,9 @@ def test_mp4_boxes() -> None:
     moov = struct.pack(">I", 24) + b"moov" + bytes(16)
     mdat = struct.pack(">I", 108) + b"mdat" + bytes(100)
     long = struct.pack(">I4sQ", 1, b"mdat", 116) + bytes(100)
-    for whole in (ftyp + moov + mdat, ftyp + mdat + moov, ftyp + long + moov, ftyp + moov + bytes(4) + mdat[4:]):
+    free = struct.pack(">I", 8) + b"free"
+    open_end = bytes(4) + mdat[4:]
+    for whole in (ftyp + moov + mdat, ftyp + free + mdat + moov, ftyp + long + moov + free, ftyp + moov + open_end):
         assert declared_shortfall(io.BytesIO(whole)) is None
     assert "bytes" in str(declared_shortfall(io.BytesIO((ftyp + moov + mdat)[:-1])))
     assert declared_shortfall(io.BytesIO(ftyp + mdat)) == "it ends before its index (moov)"

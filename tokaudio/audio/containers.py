@@ -42,15 +42,20 @@ def _at(file: BinaryIO, position: int, count: int) -> bytes:
     return file.read(count)
 
 
-def _chunks(file: BinaryIO, start: int, head: int, span: Callable[[bytes], int]) -> Iterator[tuple[int, bytes]]:
-    """Yield position and head of every chunk from `start` on; `span` tells a chunk's whole length from its head."""
-    position = start
+def _chunks(
+    file: BinaryIO, start: int, head: int, span: Callable[[bytes], int], *, least: int | None = None
+) -> Iterator[tuple[int, bytes]]:
+    """Yield position and head of every chunk from `start` on; `span` tells a chunk's whole length from its head.
+
+    Heads have `head` bytes, of which the last chunk of a file may have only the first `least`.
+    """
+    position, least = start, head if least is None else least
     for _ in range(_MAX_CHUNKS):
         data = _at(file, position, head)
-        if len(data) < head:
+        if len(data) < least:
             return
         yield position, data
-        position += max(span(data), head)
+        position += max(span(data), least)
 
 
 def _iff_chunks(file: BinaryIO, order: Literal["little", "big"]) -> Iterator[tuple[bytes, int, int]]:
@@ -175,10 +180,10 @@ def mp4_shortfall(file: BinaryIO, size: int) -> str | None:
 
     def length(head: bytes) -> int:
         short = int.from_bytes(head[:4], "big")
-        return {0: size, 1: int.from_bytes(head[8:16], "big")}.get(short, short)
+        return int.from_bytes(head[8:16], "big") if short == 1 else short or size
 
     end, kinds = 0, set()
-    for position, head in _chunks(file, 0, 16, length):
+    for position, head in _chunks(file, 0, 16, length, least=8):
         kinds.add(head[4:8])
         end = size if head[:4] == bytes(4) else position + length(head)
     return lacks(end, size, "bytes") or (None if b"moov" in kinds else "it ends before its index (moov)")
