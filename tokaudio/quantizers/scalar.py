@@ -18,7 +18,8 @@ _MOST_MARGIN = 0.25
 
 def _nearest_level(rows: Tensor) -> Tensor:
     """Round to the nearest whole number, halves down, so that of two equally near levels the lower one wins."""
-    return (rows - 0.5).ceil()
+    rounded = rows.round()
+    return torch.where(rows - rounded == -0.5, rounded - 1, rounded)
 
 
 class FiniteScalarQuantizer(Quantizer):
