@@ -47,6 +47,7 @@ SPEC = TokenizerSpec(
 WEIGHTS = (
     (0, SpectralLossWeights(mel=0.4, magnitude=8.0, complex=12.0)),
     (5_500, SpectralLossWeights(mel=1.6, magnitude=8.0, complex=3.0)),
+    (7_500, SpectralLossWeights(mel=2.0, magnitude=8.0, complex=1.0)),
 )
 # Isolated words are short and many; sentences teach more per second.
 SOURCE_WEIGHTS = {"voices-keyword": 0.3}
