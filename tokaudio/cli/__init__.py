@@ -17,20 +17,23 @@ _THREADS = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}
 
 def main() -> int:
     """Run the command line of this process, and return its exit code."""
+    import signal
+
     # Before torch is imported: codes are computed on one thread per file, and idle OpenMP threads burn CPU time.
     for name, value in _THREADS.items():
         os.environ.setdefault(name, value)
-    code = run(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has seen enough; the interpreter must not try to flush once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    code = run(sys.argv[1:], abrupt=True)
+    # All is said and done: a signal that comes while the interpreter ends changes nothing.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], *, abrupt: bool = False) -> int:
     """Run one command line in this process and return its exit code.
+
+    Args:
+        arguments: without the name of the program.
+        abrupt: whether a signal may end this process at once where nothing is being written.
 
     Example:
         >>> run(["list"])
@@ -38,28 +41,36 @@ def run(arguments: Sequence[str]) -> int:
         mini-codec  compression  16000 Hz  50        8 x 1024   4.0 kbps  apache-2.0
         0
     """
-    from tokaudio import __version__
-    from tokaudio.cli.failures import MISUSE, report_failure
-    from tokaudio.cli.report import emit
-    from tokaudio.cli.signals import interruptible
+    from tokaudio.cli.failures import report_failure
+    from tokaudio.cli.signals import MESSAGE, interruptible
 
-    arguments = list(arguments)
-    with interruptible() as interruption:
+    # Not list(): here that name is the module of the command, once it has been imported.
+    arguments = [*arguments]
+    with interruptible(abrupt=abrupt) as interruption:
         try:
-            from tokaudio.cli.app import app, help_text
-
-            if arguments[:1] in ([], ["-h"], ["--help"], ["--version"]):
-                emit(f"tokaudio {__version__}" if arguments[:1] == ["--version"] else help_text())
-                return 0 if arguments else MISUSE
-            code = app(args=arguments, prog_name="tokaudio", standalone_mode=False)
-        except SystemExit as error:
-            code = error.code
+            code = _dispatch(arguments)
         except (Exception, KeyboardInterrupt) as error:
-            # An interrupt during an import may surface as an ImportError.
+            # An interrupt may surface as another error, such as an ImportError.
             if interruption.code is None and not isinstance(error, KeyboardInterrupt):
                 return report_failure(error, as_json="--json" in arguments, debug="--debug" in arguments)
             code = 130
         if interruption.code is not None or code == 130:
-            sys.stderr.write("tokaudio: interrupted; finished files are kept, unfinished ones are removed\n")
+            sys.stderr.write(MESSAGE)
             return interruption.code or 130
+    return code
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    from tokaudio import __version__
+    from tokaudio.cli.app import app, help_text
+    from tokaudio.cli.failures import MISUSE
+    from tokaudio.cli.report import emit
+
+    if arguments[:1] in ([], ["-h"], ["--help"], ["--version"]):
+        emit(f"tokaudio {__version__}" if arguments[:1] == ["--version"] else help_text())
+        return 0 if arguments else MISUSE
+    try:
+        code = app(args=arguments, prog_name="tokaudio", standalone_mode=False)
+    except SystemExit as error:
+        code = error.code
     return code if isinstance(code, int) else 0

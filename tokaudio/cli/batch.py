@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -34,13 +35,13 @@ class Plan:
 
     Attributes:
         jobs: what can be tried.
-        failures: inputs that are known to fail: path and error.
+        failures: inputs that are known to fail: path, error, and output if there was to be one.
         batch: whether there may be several inputs, so that one failure does not end the run.
         ignored: files in the folders that are not of the kind that is read.
     """
 
     jobs: list[Job] = field(default_factory=list)
-    failures: list[tuple[str, TokaudioError]] = field(default_factory=list)
+    failures: list[tuple[str, TokaudioError, str | None]] = field(default_factory=list)
     batch: bool = False
     ignored: int = 0
 
@@ -70,12 +71,12 @@ def make_plan(
         EnvironmentFailure: if there is no permission to write a single output.
     """
     sources, target = _split(paths, output)
-    many = len(sources) > 1 or Path(sources[0]).is_dir()
-    exists, suffix_of_target = Path(target).is_dir(), "" if target.endswith(os.sep) else Path(target).suffix
+    many = len(sources) > 1 or _is_folder(sources[0])
+    exists, suffix_of_target = _is_folder(target), "" if target.endswith(os.sep) else Path(target).suffix
     if not many and (output is None or (suffix_of_target and not exists)):
         return _single(sources[0], target, writes, force)
     if many and not exists and suffix_of_target.lower() in writes:
-        problem = "is a directory" if Path(sources[0]).is_dir() else "is one of several inputs"
+        problem = "is a directory" if _is_folder(sources[0]) else "is one of several inputs"
         raise refuse(sources[0], problem, "name a folder for the output: -o FOLDER")
     if os.path.lexists(target) and not exists:
         raise refuse(target, "is not a folder", "name a folder for the output: -o FOLDER")
@@ -98,7 +99,7 @@ def _split(paths: Sequence[str], output: str | None) -> tuple[list[str], str]:
 def _single(source: str, target: str, writes: Sequence[str], force: bool) -> Plan:
     if not os.path.lexists(source):
         raise AudioError(one_line(source, "no such file", "check the path"))
-    if Path(target).is_dir():
+    if _is_folder(target):
         raise refuse(target, "is a directory", "name a file in it")
     if Path(target).suffix.lower() not in writes:
         raise refuse(target, "its suffix names no format that can be written", f"use one of {' '.join(writes)}")
@@ -115,10 +116,10 @@ def _find(sources: Sequence[str], reads: Sequence[str]) -> tuple[list[tuple[str,
     for source in sources:
         # One folder is mirrored itself; of several, each keeps its name.
         name = _absolute(source).name
-        if Path(source).is_dir():
+        if _is_folder(source):
             visit = walk(source, reads)
             plan.ignored += visit.ignored
-            plan.failures += visit.failures
+            plan.failures += [(path, error, None) for path, error in visit.failures]
             root = name if len(sources) > 1 else ""
             files = [(path, str(Path(root, relative))) for path, relative in visit.files]
         else:
@@ -146,7 +147,7 @@ def _assign(plan: Plan, found: Sequence[tuple[str, str]], output: str, suffix: s
                 raise AudioError(one_line(source, "no such file", "check the path"))
             check_target(target, own, force=force)
         except TokaudioError as error:
-            plan.failures.append((source, error))
+            plan.failures.append((source, error, target))
         else:
             plan.jobs.append(Job(source, target, _size(source)))
 
@@ -158,7 +159,12 @@ def check_target(target: str, sources: set[str], *, force: bool) -> None:
         MisuseError: if it exists (without `force`), is not a regular file, or is one of the inputs.
         EnvironmentFailure: if there is no permission to write it.
     """
-    if os.path.lexists(target):
+    try:
+        Path(target).lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise refuse(target, "the name is too long", "choose a shorter one") from None
+    else:
         if not force:
             raise refuse(target, "exists already", "choose another name, or overwrite it with -f")
         if os.path.realpath(target) in sources:
@@ -173,6 +179,14 @@ def check_target(target: str, sources: set[str], *, force: bool) -> None:
     if not os.access(parent, os.W_OK | os.X_OK):
         problem = "no permission to write there, or the file system is read-only"
         raise EnvironmentFailure(one_line(target, problem, "write elsewhere, or run chmod u+w on the directory"))
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        # Such as a name that is too long.
+        return False
 
 
 def _absolute(path: str) -> Path:

@@ -74,8 +74,7 @@ def decode(  # noqa: PLR0917 - typer reads options from parameters
         tokens = load_tokens(job.source)
         model = decoders.get(job.source, tokens.spec.name)
         tokens.require_compatible(model.spec, model.fingerprint)
-        if plan.batch:
-            folders.make_for(job.target)
+        folders.make_for(job.target)
         clipped = decode_tokens(model, tokens, job.target, force=force, tick=ticker.tick)
         facts = {**facts_of(tokens), "sample_rate": model.spec.output_sample_rate, "clipped": clipped}
         return Result(job.source, job.target, tokens.duration, int(tokens.num_tokens.sum()), facts)

@@ -63,8 +63,7 @@ def encode(  # noqa: PLR0917 - typer reads options from parameters
         if truncated:
             report.warn(one_line(job.source, "is cut off", "only what is there was encoded"))
         ticker.tick(0.0, 1.0)
-        if plan.batch:
-            folders.make_for(job.target)
+        folders.make_for(job.target)
         tokens.save(job.target, overwrite=force)
         facts = {**facts_of(tokens), "truncated": truncated}
         return Result(job.source, job.target, tokens.duration, int(tokens.num_tokens.sum()), facts)

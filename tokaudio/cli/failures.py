@@ -33,12 +33,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
-def describe(error: BaseException, path: str | os.PathLike[str] | None = None) -> str:
+def describe(error: BaseException, path: str | None = None, output: str | None = None) -> str:
     """Return one printable line that says which file, what is wrong, and what to do.
 
     Args:
         error: what happened.
-        path: the file it happened to, put in front where the message does not begin with it.
+        path: the file it happened to, put in front where the message begins with neither this nor the output.
+        output: the file that was to be written.
 
     Example:
         >>> describe(TokaudioError("it is empty; record it again"), "in.wav")
@@ -46,7 +47,7 @@ def describe(error: BaseException, path: str | os.PathLike[str] | None = None) -
         >>> describe(ZeroDivisionError("division by zero"), "in.wav")
         'in.wav: unexpected ZeroDivisionError (division by zero); run again with --debug and report it'
     """
-    where = "" if path is None else printable(os.fsdecode(path))
+    where, target = printable(path or ""), printable(output or "")
     if isinstance(error, TokaudioError):
         text = printable(str(error))
     elif isinstance(error, MemoryError) or _is_out_of_memory(error):
@@ -60,7 +61,8 @@ def describe(error: BaseException, path: str | os.PathLike[str] | None = None) -
     else:
         detail = printable(" ".join(str(error).split())[:200]).replace(";", ",")
         text = f"unexpected {type(error).__name__} ({detail}); run again with --debug and report it"
-    return text if not where or text.startswith(f"{where}:") else f"{where}: {text}"
+    named = any(name and text.startswith(f"{name}:") for name in (where, target))
+    return text if named or not where else f"{where}: {text}"
 
 
 def exit_code(error: BaseException) -> int:

@@ -105,12 +105,12 @@ class Report:
     def take(self, plan: Plan) -> None:
         """Start from a plan: report what is known to fail."""
         self.batch, self.ignored = plan.batch, plan.ignored
-        for path, error in plan.failures:
-            self.fail(path, error)
+        for path, error, output in plan.failures:
+            self.fail(path, error, output)
 
-    def fail(self, path: str, error: BaseException) -> None:
+    def fail(self, path: str, error: BaseException, output: str | None = None) -> None:
         """Report a failure at once."""
-        failure = Failure(path, describe(error, path), exit_code(error), dooms_the_rest(error))
+        failure = Failure(path, describe(error, path, output), exit_code(error), dooms_the_rest(error))
         self.failures.append(failure)
         if self.debug:
             traceback.print_exception(error)

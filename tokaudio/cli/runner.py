@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ from tokaudio.cli.batch import Job
 from tokaudio.cli.failures import dooms_the_rest
 from tokaudio.cli.progress import Meter, meter
 from tokaudio.cli.report import Report, Result
+from tokaudio.cli.signals import leave, orderly
 
 # Work stops between two blocks, which takes milliseconds; beyond this, a disk or a decoder hangs.
 _PATIENCE_SECONDS = 2.0
@@ -104,7 +104,7 @@ def run_jobs(jobs: Sequence[Job], work: Work, report: Report, *, threads: int = 
     stop, folders = threading.Event(), Folders()
     started = time.perf_counter()
     show = sys.stderr.isatty() and not report.quiet
-    with meter(report.verb, sum(job.size for job in jobs), len(jobs), show=show) as progress:
+    with orderly(), meter(report.verb, sum(job.size for job in jobs), len(jobs), show=show) as progress:
         report.write = progress.write
 
         def one(job: Job) -> Result:
@@ -132,7 +132,7 @@ def _collect(futures: dict[Future[Result], Job], report: Report, stop: threading
         elif isinstance(error, Cancelled):
             report.not_tried += 1
         else:
-            report.fail(job.source, error)
+            report.fail(job.source, error, job.target)
             if dooms_the_rest(error):
                 stop.set()
 
@@ -151,6 +151,6 @@ def _pool(threads: int, stop: threading.Event) -> Iterator[ThreadPoolExecutor]:
                 worker.join(max(0.0, deadline - time.monotonic()))
                 if worker.is_alive():
                     # The interpreter would wait for it.
-                    os._exit(130)
+                    leave()
         raise
     pool.shutdown()

@@ -61,7 +61,8 @@ def _enter(
     for entry in entries:
         name = str(Path(relative, entry.name))
         wanted = entry.name.lower().endswith(suffixes)
-        if entry.is_dir():
+        # Not entry.is_dir(), which raises for links that go round in a circle.
+        if Path(entry.path).is_dir():
             before = len(visit.files)
             _enter(entry.path, name, suffixes, above | {here}, visit)
             if wanted and len(visit.files) == before:

@@ -1,0 +1,70 @@
+"""`tokaudio doctor`."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+
+import pytest
+import torch
+
+from tests.cli.support import Cli
+from tokaudio.cli import doctor
+from tokaudio.tokenizers.self_check import SelfCheck
+
+
+def test_versions_devices_and_checks(cli: Cli) -> None:
+    done = cli("doctor")
+    assert done.err == ""
+    for text in (
+        platform.python_version(),
+        torch.__version__,
+        "libsndfile",
+        "libsoxr",
+        "cpu (",
+        "self-check mini-codec",
+    ):
+        assert text in done.out
+    document = json.loads(cli("doctor", "--json").out)
+    assert document["versions"]["torch"] == torch.__version__
+    (check,) = [check for check in document["self_check"] if check["tokenizer"] == "mini-codec"]
+    assert check["status"] in ("exact", "differs")  # and never of other weights
+    assert check["equal"] >= 0.98 * check["total"] > 0
+    assert done.code == (0 if check["passed"] else 1)
+
+
+@pytest.mark.parametrize(
+    ("check", "code", "text"),
+    [
+        (SelfCheck("exact", 8, 8), 0, "exact (8 codes)"),
+        (SelfCheck("differs", 6, 8), 1, "differs in 2 of 8 codes (75.00 % equal)"),
+        (SelfCheck("missing"), 1, "no codes are stored"),
+        (SelfCheck("other weights"), 1, "other weights"),
+    ],
+)
+def test_exit_code_follows_the_checks(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, check: SelfCheck, code: int, text: str
+) -> None:
+    monkeypatch.setattr(doctor, "self_checks", lambda: {"good": SelfCheck("exact", 1, 1), "toy": check})
+    done = cli("doctor")
+    assert (done.code, text in done.out) == (code, True)
+
+
+def test_torchaudio_that_does_not_load_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise OSError("libtorchaudio.so: undefined symbol\nmore")
+
+    monkeypatch.setattr(doctor, "_version", lambda name: "9.9")
+    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+    assert doctor._torchaudio() == "9.9, does not load: libtorchaudio.so: undefined symbol"
+    assert doctor._libraries()["libsndfile"].startswith("does not load")
+
+
+def test_absent_packages_are_said_to_be_absent(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    monkeypatch.setattr(doctor, "_optional", lambda: ["no-such-package"])
+    monkeypatch.setattr(doctor, "self_checks", dict)
+    done = cli("doctor")
+    assert "no-such-package  not installed" in done.out
+    assert done.code == 1  # nothing could be checked
