@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 _lock = threading.Lock()
+_local = threading.local()
+_before = 1
 _open: dict[str, int] = {}
 _undo: dict[str, ExitStack] = {}
 
@@ -32,16 +34,6 @@ def _held(name: str, setting: Callable[[], AbstractContextManager[None]]) -> Ite
             _open[name] -= 1
             if not _open[name]:
                 _undo.pop(name).close()
-
-
-@contextmanager
-def _single() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _knobs(device_type: str) -> list[Any]:
@@ -74,19 +66,35 @@ def _full(device_type: str) -> Iterator[None]:
             knob.fp32_precision = value
 
 
-def one_thread() -> AbstractContextManager[None]:
+@contextmanager
+def one_thread() -> Iterator[None]:
     """Run torch's own operations on one thread inside the block, then restore the setting.
 
     A matrix product that is split over threads adds its terms in an order that depends on their number: results then
-    differ in the last bits between machines with two cores and with eight. Blocks may nest and overlap between Python
-    threads; the setting comes back when the last one ends.
+    differ in the last bits between machines with two cores and with eight. Blocks may nest, and overlap between Python
+    threads, each of which has a setting of its own that starts as the latest one made anywhere.
 
     Example:
         >>> with one_thread():
         ...     torch.get_num_threads()
         1
     """
-    return _held("threads", _single)
+    global _before  # noqa: PLW0603 - as the setting itself
+    depth = getattr(_local, "depth", 0)
+    with _lock:
+        if not _open.get("threads"):
+            _before = torch.get_num_threads()
+        _open["threads"] = _open.get("threads", 0) + 1
+        torch.set_num_threads(1)
+    _local.depth = depth + 1
+    try:
+        yield
+    finally:
+        _local.depth = depth
+        with _lock:
+            _open["threads"] -= 1
+            if depth == 0:
+                torch.set_num_threads(_before)
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[None]:

@@ -20,8 +20,11 @@ class _Windowed(nn.Module):
 
     def __init__(self, n_fft: int, hop_length: int, power: float) -> None:
         super().__init__()
-        if n_fft % hop_length or n_fft < 2 * hop_length:
-            raise ValueError(f"n_fft must be a multiple of hop_length and at least twice it, got {n_fft}, {hop_length}")
+        # At half a window per hop, squared Hann windows do not sum to a constant.
+        if n_fft % hop_length or n_fft < 3 * hop_length:
+            raise ValueError(
+                f"n_fft must be a multiple of hop_length and at least three times it, got {n_fft}, {hop_length}"
+            )
         self.n_fft, self.hop_length, self.power = n_fft, hop_length, power
         self.num_bins = n_fft // 2 + 1
         self.context = (n_fft - hop_length) // 2
