@@ -11,12 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokaudio.errors import CheckpointError, UnknownNameError
+from tokaudio.atomic import atomic_write, output_error
+from tokaudio.errors import CheckpointError, OutputError, TokaudioError, UnknownNameError, one_line
 from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokenizers.card import model_card
 from tokaudio.tokenizers.registry import builtin_folder, list_tokenizers, make_untrained
 
 FORMAT, VERSION = "tokaudio-tokenizer", 1
+# What float32 holds exactly; float64 would be rounded, or overflow after it was found finite.
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def load_tokenizer(
@@ -47,7 +50,12 @@ def load_folder(folder: Path) -> Tokenizer:
     Raises:
         CheckpointError: if a file is missing or damaged, or a tensor is missing, unknown, misshapen or non-finite.
     """
-    tokenizer = make_untrained(read_config(folder / "config.json"))
+    config = read_config(folder / "config.json")
+    try:
+        tokenizer = make_untrained(config)
+    except (TokaudioError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        problem = " ".join(str(error).split())
+        raise CheckpointError(one_line(folder / "config.json", problem, "get an intact copy")) from error
     path = folder / "model.safetensors"
     tensors = read_tensors(path)
     check_tensors(tensors, tokenizer.state_dict(), str(path))
@@ -99,8 +107,8 @@ def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], w
         if tensor.shape != expected[name].shape:
             shapes = f"{list(tensor.shape)}, not {list(expected[name].shape)}"
             raise CheckpointError(f"{where}: tensor {name!r} has shape {shapes}; are these another model's weights?")
-        if not tensor.is_floating_point():
-            raise CheckpointError(f"{where}: tensor {name!r} is {tensor.dtype}, not floating point; save it again")
+        if tensor.dtype not in _DTYPES:
+            raise CheckpointError(f"{where}: tensor {name!r} is {tensor.dtype}; save it again in float32 or float16")
         if not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{where}: tensor {name!r} holds a NaN or an Inf; get an intact copy")
 
@@ -109,21 +117,27 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> Path:
     """Write a tokenizer's folder; each file appears complete or not at all.
 
     Weights that float16 holds exactly are stored in float16, others in float32, so that loading gives them back.
+
+    Raises:
+        OutputError: if the folder cannot be made or written.
     """
     from safetensors.torch import save
 
-    folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in tokenizer.state_dict().items()}
     if all(bool((value.half().float() == value).all()) for value in state.values()):
         state = {name: value.half() for name, value in state.items()}
     config = {"format": FORMAT, "version": VERSION, **tokenizer.config(), "spec": tokenizer.spec.to_dict()}
-    _write(folder / "model.safetensors", save(state, metadata={"format": "pt"}))
-    _write(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
-    _write(folder / "README.md", model_card(tokenizer.spec, tokenizer.fingerprint).encode())
+    contents = {
+        "model.safetensors": save(state, metadata={"format": "pt"}),
+        "config.json": (json.dumps(config, indent=2) + "\n").encode(),
+        "README.md": model_card(tokenizer.spec, tokenizer.fingerprint).encode(),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(one_line(folder, "is not a folder", "choose another name")) from error
+    except OSError as error:
+        raise output_error(folder, error) from error
+    for name, content in contents.items():
+        atomic_write(folder / name, content, overwrite=True)
     return folder
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
-    part.write_bytes(content)
-    part.replace(path)

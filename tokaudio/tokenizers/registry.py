@@ -69,6 +69,6 @@ def make_untrained(config: Mapping[str, Any]) -> Tokenizer:
         UnknownNameError: if its family does not exist.
     """
     family = config.get("family")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise UnknownNameError(f"no family is called {family!r}; there are {', '.join(sorted(FAMILIES))}")
     return FAMILIES[family].from_config(config)

@@ -1,0 +1,153 @@
+"""Folders of weights: what is written comes back, and nothing damaged is trusted."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tokaudio import Tokenizer
+from tokaudio.errors import CheckpointError, OutputError, UnknownNameError
+from tokaudio.tokenizers import SpectralCodec
+from tokaudio.tokenizers.pretrained import check_tensors
+
+TABLE = "quantizer.levels.1.book.table"
+
+
+@pytest.fixture
+def saved(codec: SpectralCodec, tmp_path: Path) -> Path:
+    return codec.save_pretrained(tmp_path / "saved")
+
+
+def change_tensors(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def change_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_what_is_saved_comes_back(codec: SpectralCodec, saved: Path, noise: Tensor):
+    loaded = Tokenizer.from_pretrained(saved)
+    assert loaded.spec == codec.spec
+    assert loaded.fingerprint == codec.fingerprint
+    assert loaded.encode(noise) == codec.encode(noise)
+    assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
+    assert sorted(path.name for path in saved.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_weights_that_fit_float16_are_stored_in_it_and_come_back_the_same(codec: SpectralCodec, tmp_path: Path):
+    codec.half().float()
+    folder = codec.save_pretrained(tmp_path)
+    assert {value.dtype for value in load_file(folder / "model.safetensors").values()} == {torch.float16}
+    assert Tokenizer.from_pretrained(folder).fingerprint == codec.fingerprint
+
+
+def test_saving_again_replaces_and_saving_nowhere_is_refused(codec: SpectralCodec, saved: Path):
+    codec.decoder.out.bias.add_(1)
+    codec.save_pretrained(str(saved))
+    assert Tokenizer.from_pretrained(saved).fingerprint == codec.fingerprint
+    with pytest.raises(OutputError, match=r"config.json: cannot be written \(.+\); choose another folder"):
+        codec.save_pretrained(saved / "config.json")
+    (saved / "model.safetensors").unlink()
+    (saved / "model.safetensors").mkdir()
+    with pytest.raises(OutputError, match="cannot be written"):
+        codec.save_pretrained(saved)
+    assert not list(saved.glob(".*")), "no half-written file stays"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda t: t.pop(TABLE), f"lacks tensor '{TABLE}'"),
+        (lambda t: [t.pop(name) for name in list(t) if name.startswith("decoder")], "lacks tensor .* and .* more"),
+        (lambda t: t.update(extra=torch.zeros(1)), "has the unknown tensor 'extra'"),
+        (lambda t: t.update({TABLE: torch.zeros(16, 9)}), rf"'{TABLE}' has shape \[16, 9\], not \[16, 8\]"),
+        (lambda t: t[TABLE].__setitem__((3, 4), torch.nan), f"'{TABLE}' holds a NaN or an Inf"),
+        (lambda t: t[TABLE].__setitem__((3, 4), -torch.inf), f"'{TABLE}' holds a NaN or an Inf"),
+        (lambda t: t.update({TABLE: torch.zeros(16, 8, dtype=torch.int32)}), f"'{TABLE}' is torch.int32"),
+        (lambda t: t.update({TABLE: torch.full((16, 8), 1e300, dtype=torch.float64)}), f"'{TABLE}' is torch.float64"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_by_name(saved: Path, change: Any, problem: str):
+    change_tensors(saved, change)
+    with pytest.raises(CheckpointError, match=problem) as caught:
+        Tokenizer.from_pretrained(saved)
+    assert str(caught.value).startswith(str(saved / "model.safetensors"))
+
+
+@pytest.mark.parametrize("cut", [0, 7, 100, 3_000])
+def test_cut_or_garbled_weights_are_refused(saved: Path, cut: int):
+    path = saved / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(CheckpointError, match=r"model.safetensors: cannot be read \(.*\); copy or save it again"):
+        Tokenizer.from_pretrained(saved)
+    path.write_bytes(bytes(range(256)) * 20)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Tokenizer.from_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda c: c.pop("format"), "is not a tokaudio configuration"),
+        (lambda c: c.update(format="other"), "is not a tokaudio configuration"),
+        (lambda c: c.update(version=2), "has version 2; upgrade tokaudio"),
+        (lambda c: c.update(version="1"), "has version '1'"),
+        (lambda c: c.update(family="telepathy"), "no family is called 'telepathy'"),
+        (lambda c: c.update(family=["x"]), "no family is called"),
+        (lambda c: c.pop("network"), "network"),
+        (lambda c: c["network"].update(n_fft=161), "n_fft must be a multiple"),
+        (lambda c: c["network"].update(hop_length="80"), "config.json"),
+        (lambda c: c["network"].update(subframes=0), "config.json"),
+        (lambda c: c["network"].update(encoder_dim=-3), "config.json"),
+        (lambda c: c.update(quantizer="rvq"), "config.json"),
+        (lambda c: c["quantizer"].update(name="rqv"), "no quantizer is called 'rqv'"),
+        (lambda c: c["spec"].update(sample_rate=0), "sample_rate"),
+        (lambda c: c["spec"].pop("name"), "name"),
+    ],
+)
+def test_configurations_that_make_no_tokenizer_are_refused(saved: Path, change: Any, problem: str):
+    change_config(saved, change)
+    with pytest.raises(CheckpointError, match=problem) as caught:
+        Tokenizer.from_pretrained(saved)
+    assert str(caught.value).startswith(str(saved / "config.json")) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null", b'"x"'])
+def test_a_configuration_of_garbage_is_refused(saved: Path, content: bytes):
+    (saved / "config.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"config.json: (cannot be read|is not a tokaudio)"):
+        Tokenizer.from_pretrained(saved)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(saved: Path, name: str):
+    (saved / name).unlink()
+    with pytest.raises(CheckpointError, match=f"{name}: is missing; give a folder that save_pretrained made"):
+        Tokenizer.from_pretrained(saved)
+
+
+@pytest.mark.parametrize("name", ["mini-kodec", "../mini-codec", "mini-codec/", "nowhere/at/all", "/no/such/folder"])
+def test_an_unknown_name_is_answered_with_those_that_exist(name: str):
+    with pytest.raises(UnknownNameError, match=r"neither a folder nor a tokenizer's name; the names are .*mini-codec"):
+        Tokenizer.from_pretrained(name)
+
+
+def test_the_arguments_of_the_hub_are_accepted(saved: Path):
+    options: dict[str, Any] = {"revision": "main", "cache_dir": saved, "local_files_only": True, "token": False}
+    assert Tokenizer.from_pretrained(saved, **options).spec.name == "tiny"
+    assert Tokenizer.from_pretrained("mini-codec", **options).spec.name == "mini-codec"
+
+
+def test_exact_sets_of_tensors_pass():
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        check_tensors({"a": torch.zeros(2, dtype=dtype)}, {"a": torch.ones(2)}, "here")

@@ -1,0 +1,47 @@
+"""What can be loaded by name."""
+
+import pytest
+
+from tokaudio import Tokenizer, list_tokenizers, tokenizer_spec
+from tokaudio.errors import UnknownNameError
+from tokaudio.tokenizers.registry import builtin_folder, make_untrained
+
+
+def test_every_name_has_facts_and_loads_to_them():
+    for name in list_tokenizers():
+        tokenizer = Tokenizer.from_pretrained(name)
+        assert tokenizer.spec == tokenizer_spec(name)
+        assert tokenizer.spec.name == name
+        assert tokenizer.spec.licence
+
+
+def test_names_are_filtered_by_kind():
+    by_kind = [list_tokenizers(kind=kind) for kind in ("semantic", "compression", "hybrid")]
+    assert sorted(name for names in by_kind for name in names) == list_tokenizers()
+    assert "mini-codec" in by_kind[1]
+
+
+def test_unknown_names_are_answered_with_those_that_exist():
+    with pytest.raises(UnknownNameError, match=r"'nope'; there are .*mini-codec"):
+        tokenizer_spec("nope")
+    with pytest.raises(UnknownNameError, match="'nope'; there are spectral-codec"):
+        make_untrained({"family": "nope"})
+    with pytest.raises(UnknownNameError, match="None"):
+        make_untrained({})
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../assets/mini-codec", "mini-codec/../mini-codec", "/", "mini\0codec"]
+)
+def test_names_are_no_paths(name: str):
+    assert builtin_folder(name) is None
+
+
+def test_mini_codec_is_what_was_promised():
+    spec = tokenizer_spec("mini-codec")
+    assert (spec.sample_rate, spec.channels, spec.frame_rate, spec.num_codebooks) == (16_000, 1, 50, 8)
+    assert spec.bitrate_kbps == 4.0 and spec.chunking == "exact"
+    folder = builtin_folder("mini-codec")
+    assert folder is not None and (folder / "model.safetensors").stat().st_size <= 10_000_000
+    weights = Tokenizer.from_pretrained("mini-codec").parameters()
+    assert sum(weight.numel() for weight in weights) <= 4_000_000
