@@ -55,11 +55,13 @@ def test_saving_again_replaces_and_saving_nowhere_is_refused(codec: SpectralCode
     codec.decoder.out.bias.add_(1)
     codec.save_pretrained(str(saved))
     assert Tokenizer.from_pretrained(saved).fingerprint == codec.fingerprint
-    with pytest.raises(OutputError, match=r"config.json: cannot be written \(.+\); choose another folder"):
+    with pytest.raises(OutputError, match=r"config.json: is not a folder; choose another name"):
         codec.save_pretrained(saved / "config.json")
+    with pytest.raises(OutputError, match=r"deeper: a part of its path is not a directory; choose another path"):
+        codec.save_pretrained(saved / "config.json" / "deeper")
     (saved / "model.safetensors").unlink()
     (saved / "model.safetensors").mkdir()
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match=r"model.safetensors: is a directory; name a file"):
         codec.save_pretrained(saved)
     assert not list(saved.glob(".*")), "no half-written file stays"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
-from tokaudio.audio.atomic import AtomicFile, output_error
+from tokaudio.atomic import AtomicFile, output_error
 from tokaudio.audio.checks import check_block, check_channels, check_rate
 from tokaudio.audio.io import audio_info
 from tokaudio.errors import AudioError, UnknownNameError, one_line

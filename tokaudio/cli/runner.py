@@ -68,7 +68,7 @@ class Folders:
         Raises:
             OutputError: if that fails.
         """
-        from tokaudio.audio.atomic import output_error
+        from tokaudio.atomic import output_error
 
         missing = []
         folder = Path(target).parent

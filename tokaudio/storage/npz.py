@@ -35,9 +35,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokaudio import __version__
+from tokaudio.atomic import atomic_stream
 from tokaudio.errors import TokensError, one_line
 from tokaudio.spec import TokenizerSpec
-from tokaudio.storage._atomic import atomic_file
 from tokaudio.storage._safe_npz import MAX_MEMBERS, Array, Layout, SafeNpz, open_npz
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ def write_npz(path: str | os.PathLike[str], tokens: Tokens, *, overwrite: bool =
         remedy = "cut them with frames() and save the parts"
         raise TokensError(one_line(path, f"the tokens need over {MAX_BYTES:,} bytes", remedy))
     crc = 0
-    with atomic_file(path, overwrite=overwrite) as stream, zipfile.ZipFile(stream, "w", allowZip64=False) as container:
+    with (
+        atomic_stream(path, overwrite=overwrite) as stream,
+        zipfile.ZipFile(stream, "w", allowZip64=False) as container,
+    ):
         for name, (header, array) in packed.items():
             content = array.reshape(-1).view(np.uint8).data
             crc = zlib.crc32(content, zlib.crc32(header, crc))

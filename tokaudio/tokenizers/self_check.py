@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tokaudio.atomic import atomic_write
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.tokenizers.base import Tokenizer
 
@@ -120,6 +121,9 @@ def write_self_check(tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> Pa
 
     Call it with the tokenizer as it is loaded from that folder: what is stored must be what users get.
 
+    Raises:
+        OutputError: if the file cannot be written.
+
     Example:
         >>> import tempfile
         >>> tokenizer = Tokenizer.from_pretrained("mini-codec")
@@ -138,11 +142,9 @@ def write_self_check(tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> Pa
         "codes": codes.tolist(),
     }
     path = Path(folder) / FILE_NAME
-    part = path.with_name(f".{FILE_NAME}.part-{os.getpid()}")
     rows = ",\n".join(f"    {json.dumps(row, separators=(',', ':'))}" for row in document.pop("codes"))
     text = json.dumps(document, indent=2).removesuffix("\n}") + f',\n  "codes": [\n{rows}\n  ]\n}}\n'
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    atomic_write(path, text.encode(), overwrite=True)
     return path
 
 

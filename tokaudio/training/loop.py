@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 import torch
 
+from tokaudio.atomic import atomic_stream, atomic_write
 from tokaudio.errors import CheckpointError
 
 
@@ -103,15 +103,14 @@ class Loop:
         return self.done
 
     def save(self) -> None:
-        """Write the checkpoint; the previous one stays valid until the new one is complete."""
-        path = self.folder / "checkpoint.pt"
-        part = path.with_suffix(".pt.part")
-        with part.open("wb") as file:
+        """Write the checkpoint; the previous one stays valid until the new one is complete.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        with atomic_stream(self.folder / "checkpoint.pt", overwrite=True) as file:
             torch.save({"done": self.done, "trainable": self.trainable.state()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        (self.folder / "schedule.json").write_text(json.dumps(asdict(self.schedule)), encoding="utf-8")
+        atomic_write(self.folder / "schedule.json", json.dumps(asdict(self.schedule)).encode(), overwrite=True)
 
     def run(self, *, stop_after: int | None = None, quiet: bool = False) -> int:
         """Train until the schedule ends, or for `stop_after` more steps; return the number of steps taken in all."""

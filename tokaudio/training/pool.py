@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tokaudio.atomic import atomic_stream, atomic_write
 from tokaudio.errors import AudioError
 
 
@@ -36,6 +37,9 @@ def write_pool(folder: Path, clips: Iterable[tuple[str, str, np.ndarray]], sampl
         clips: `(id, source, samples [S])` in floating point, full scale 1.0.
         sample_rate: in Hz, of every clip.
 
+    Raises:
+        OutputError: if the pool cannot be written.
+
     Example:
         >>> import tempfile
         >>> clips = write_pool(Path(tempfile.mkdtemp()), [("a", "demo", np.zeros(800, np.float32))], 16000)
@@ -45,15 +49,14 @@ def write_pool(folder: Path, clips: Iterable[tuple[str, str, np.ndarray]], sampl
     folder.mkdir(parents=True, exist_ok=True)
     index: list[Clip] = []
     position = 0
-    with (folder / "audio.i16.part").open("wb") as packed:
+    with atomic_stream(folder / "audio.i16", overwrite=True) as packed:
         for name, source, samples in clips:
             scaled = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype("<i2")
             packed.write(scaled.tobytes())
             index.append(Clip(name, source, position, len(scaled)))
             position += len(scaled)
-    (folder / "audio.i16.part").replace(folder / "audio.i16")
     document = {"sample_rate": sample_rate, "clips": [asdict(clip) for clip in index]}
-    (folder / "index.json").write_text(json.dumps(document), encoding="utf-8")
+    atomic_write(folder / "index.json", json.dumps(document).encode(), overwrite=True)
     return index
 
 

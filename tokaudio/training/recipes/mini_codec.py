@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from tokaudio.atomic import atomic_write
 from tokaudio.nn.spectral_codec import SpectralCodecShape
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
@@ -77,7 +78,7 @@ def export(run: Path, out: Path, *, about: str = "") -> SpectralCodec:
     codec = SpectralCodec(SPEC, SHAPE, "rvq", {"codebook_size": 1024, "num_codebooks": 8})
     codec.load_state_dict(state)
     codec.eval().save_pretrained(out)
-    (out / "README.md").write_text(model_card(SPEC, codec.fingerprint, about), encoding="utf-8")
+    atomic_write(out / "README.md", model_card(SPEC, codec.fingerprint, about).encode(), overwrite=True)
     write_self_check(codec, out)
     return codec
 
