@@ -105,7 +105,7 @@ def test_tokens_of_another_tokenizer_are_refused_by_name(cli: Cli, place: Path) 
     before = names(place)
     for arguments, words in (
         (["other.npz"], ("other-codec", "-t")),
-        (["other.npz", "-t", "mini-codec"], ("other-codec", "mini-codec")),
+        (["other.npz", "-t", "mini-codec"], ("other-codec", "mini-codec", "(-t)")),
         (["weights.npz"], ("0123456789ab", "weights")),
         (["gap.npz"], ("codebooks 1, 2",)),
     ):

@@ -143,8 +143,6 @@ def _assign(plan: Plan, found: Sequence[tuple[str, str]], output: str, suffix: s
     ):
         target = str(Path(output, name))
         try:
-            if not os.path.lexists(source):
-                raise AudioError(one_line(source, "no such file", "check the path"))
             check_target(target, own, force=force)
         except TokaudioError as error:
             plan.failures.append((source, error, target))

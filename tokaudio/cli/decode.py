@@ -27,9 +27,7 @@ class Format(StrEnum):
     w64 = "w64"
 
 
-Inputs = Annotated[
-    list[str], typer.Argument(metavar="IN... [OUT.wav]", parser=options.as_given, help="Token files or folders.")
-]
+Inputs = Annotated[list[str], typer.Argument(metavar="IN... [OUT.wav]", help="Token files or folders.")]
 Kind = Annotated[Format, typer.Option("--format", help="Audio format of the files in a folder.")]
 
 
@@ -73,7 +71,6 @@ def decode(  # noqa: PLR0917 - typer reads options from parameters
     def work(job: Job, ticker: Ticker, folders: Folders) -> Result:
         tokens = load_tokens(job.source)
         model = decoders.get(job.source, tokens.spec.name)
-        tokens.require_compatible(model.spec, model.fingerprint)
         folders.make_for(job.target)
         clipped = decode_tokens(model, tokens, job.target, force=force, tick=ticker.tick)
         facts = {**facts_of(tokens), "sample_rate": model.spec.output_sample_rate, "clipped": clipped}

@@ -14,9 +14,7 @@ from tokaudio.errors import one_line
 if TYPE_CHECKING:
     from tokaudio.cli.runner import Folders, Ticker
 
-Inputs = Annotated[
-    list[str], typer.Argument(metavar="IN... [OUT.npz]", parser=options.as_given, help="Audio files or folders.")
-]
+Inputs = Annotated[list[str], typer.Argument(metavar="IN... [OUT.npz]", help="Audio files or folders.")]
 
 
 def encode(  # noqa: PLR0917 - typer reads options from parameters

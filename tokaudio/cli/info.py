@@ -25,9 +25,7 @@ Facts = dict[str, Any]
 def info(
     subject: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME|FILE", parser=options.as_given, help="Token file, audio file, tokenizer or folder."
-        ),
+        typer.Argument(metavar="NAME|FILE", help="Token file, audio file, tokenizer or folder."),
     ],
     tokenizer: options.TokenizerName = "mini-codec",
     as_json: options.Json = False,

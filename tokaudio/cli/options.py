@@ -6,22 +6,9 @@ from typing import Annotated
 
 import typer
 
-
-def as_given(value: str) -> str:
-    r"""Return a name as it stands; typer's own conversion refuses file names that are no text.
-
-    Example:
-        >>> as_given("caf\udce9.wav")
-        'caf\udce9.wav'
-    """
-    return value
-
-
 TokenizerName = Annotated[
     str,
-    typer.Option(
-        "-t", "--tokenizer", metavar="NAME|FOLDER", parser=as_given, help="Tokenizer: a name of `list`, or a folder."
-    ),
+    typer.Option("-t", "--tokenizer", metavar="NAME|FOLDER", help="Tokenizer: a name of `list`, or a folder."),
 ]
 OptionalTokenizerName = Annotated[
     str | None,
@@ -29,7 +16,6 @@ OptionalTokenizerName = Annotated[
         "-t",
         "--tokenizer",
         metavar="NAME|FOLDER",
-        parser=as_given,
         help="Tokenizer; by default the one that the token file names.",
     ),
 ]
@@ -38,11 +24,9 @@ NumCodebooks = Annotated[
 ]
 Output = Annotated[
     str | None,
-    typer.Option(
-        "-o", "--output", metavar="OUT", parser=as_given, help="Folder for the outputs, or a file for one input."
-    ),
+    typer.Option("-o", "--output", metavar="OUT", help="Folder for the outputs, or a file for one input."),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", parser=as_given, help="Where to compute.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to compute.")]
 Jobs = Annotated[
     int, typer.Option("-j", "--jobs", metavar="N", min=1, max=256, help="Files to work on at a time, on the CPU.")
 ]

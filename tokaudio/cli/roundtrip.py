@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 
 def roundtrip(  # noqa: PLR0917 - typer reads options from parameters
-    source: Annotated[str, typer.Argument(metavar="IN", parser=options.as_given, help="Audio file.")],
-    target: Annotated[
-        str, typer.Argument(metavar="OUT", parser=options.as_given, help="Audio file; its suffix picks the format.")
-    ],
+    source: Annotated[str, typer.Argument(metavar="IN", help="Audio file.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="Audio file; its suffix picks the format.")],
     tokenizer: options.TokenizerName = "mini-codec",
     num_codebooks: options.NumCodebooks = None,
     device: options.Device = "auto",
