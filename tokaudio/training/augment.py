@@ -50,6 +50,8 @@ def draw(pool: AudioPool, generator: torch.Generator, length: int, augmentation:
         return pool.crop(generator, length)
     factor = augmentation.speed ** _uniform(generator, -1, 1)
     crop = change_speed(pool.crop(generator, round(length * factor) + 8), factor)[:length]
+    # Rounding of the rates can leave a long crop a few samples short.
+    crop = F.pad(crop, (0, length - len(crop)))
     crop = tilt(crop, generator, augmentation.tilt_db)
     peak = crop.abs().max().clamp_min(1e-4)
     crop = crop * (10 ** (_uniform(generator, *augmentation.gain_db) / 20) / peak)

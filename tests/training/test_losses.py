@@ -1,0 +1,91 @@
+"""Spectral losses: zero at equality, growing with distance, and what their parts see."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tokaudio.training.losses import SpectralLoss, SpectralLossWeights, mel_filterbank
+
+
+def noise(seed: int = 0, batch: int = 2) -> Tensor:
+    return 0.1 * torch.randn(batch, 4_000, generator=torch.Generator().manual_seed(seed))
+
+
+def test_equal_signals_have_no_loss_and_no_gradient():
+    loss = SpectralLoss(16_000)
+    signal = noise().requires_grad_()
+    total, parts = loss(signal, signal.detach())
+    total.backward()
+    assert float(total.detach()) == 0 and all(float(part) == 0 for part in parts.values())
+    assert not bool(signal.grad.any())
+
+
+def test_the_loss_grows_with_the_distance():
+    loss, target, other = SpectralLoss(16_000), noise(), noise(1)
+    totals = [float(loss(target + share * other, target)[0]) for share in (0.0, 0.01, 0.1, 0.5, 1.0)]
+    assert totals == sorted(totals) and totals[1] > 0
+
+
+def test_the_total_is_the_weighted_sum_of_its_parts():
+    weights = SpectralLossWeights(mel=2.0, magnitude=3.0, complex=5.0)
+    for total, parts in (
+        SpectralLoss(16_000, weights=weights)(noise(), noise(1)),
+        SpectralLoss(16_000)(noise(), noise(1), weights=weights),
+    ):
+        wanted = 2 * parts["mel"] + 3 * parts["magnitude"] + 5 * parts["complex"]
+        torch.testing.assert_close(total, wanted)
+        assert not any(part.requires_grad for part in parts.values())
+
+
+def test_only_the_complex_part_hears_the_phase():
+    parts = SpectralLoss(16_000)(-noise(), noise())[1]
+    assert float(parts["mel"]) == pytest.approx(0, abs=1e-4)
+    assert float(parts["magnitude"]) == pytest.approx(0, abs=1e-4)
+    assert float(parts["complex"]) > 0.1
+
+
+def test_the_magnitude_part_equals_loops():
+    loss = SpectralLoss(16_000, windows=(320,), complex_windows=())
+    a, b = noise(0, 1), noise(1, 1)
+    window = 0.5 - 0.5 * torch.cos(2 * math.pi * torch.arange(320, dtype=torch.float64) / 320)
+    gaps = []
+    for start in range(0, 4_000 - 320 + 1, 80):
+        roots = [
+            ((torch.fft.rfft(x[0, start : start + 320].double() * window) * 2 / 320**0.5).abs().square() + 1e-9) ** 0.25
+            for x in (a, b)
+        ]
+        gaps.append((roots[0] - roots[1]).abs())
+    wanted = torch.stack(gaps).mean()
+    torch.testing.assert_close(loss(a, b)[1]["magnitude"].double(), wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_the_gradient_points_to_the_target_also_from_silence():
+    loss, target = SpectralLoss(16_000), noise()
+    for start in (torch.zeros_like(target), noise(1)):
+        estimate = start.clone().requires_grad_()
+        total = loss(estimate, target)[0]
+        total.backward()
+        assert bool(torch.isfinite(estimate.grad).all())
+        step = 1e-4 * estimate.grad / estimate.grad.abs().max()
+        assert float(loss(start - step, target)[0]) < float(total.detach())
+
+
+@pytest.mark.parametrize(("rate", "n_fft", "n_mels"), [(16_000, 320, 40), (16_000, 1280, 80), (4_000, 320, 40)])
+def test_filters_cover_every_band_up_to_the_top(rate: int, n_fft: int, n_mels: int):
+    filters = mel_filterbank(rate, n_fft, n_mels)
+    assert filters.shape == (n_fft // 2 + 1, n_mels)
+    assert float(filters.min()) == 0 and float(filters.max()) <= 1
+    assert bool((filters.sum(0) > 0).all()), "no filter is blind"
+    centres = filters.argmax(0)
+    assert bool((centres.diff() >= 0).all())
+    assert bool((filters[2:-2].sum(1) > 0).all()), "no bin between the outermost filters is unheard"
+
+
+def test_centres_follow_the_mel_scale():
+    filters = mel_filterbank(16_000, 8192, 20)
+    edges = torch.linspace(0, 2595 * math.log10(1 + 8000 / 700), 22)
+    wanted = 700 * (10 ** (edges[1:-1] / 2595) - 1)
+    found = filters.argmax(0) * 16_000 / 8192
+    torch.testing.assert_close(found, wanted, atol=2, rtol=0)
