@@ -133,8 +133,8 @@ class Loop:
         return self.done
 
     def _log(self, pending: list[dict[str, float]], seconds_per_step: float, quiet: bool) -> None:
-        names = pending[-1].keys()
-        means = {name: sum(row.get(name, 0.0) for row in pending) / len(pending) for name in names}
+        columns = {name: [row[name] for row in pending if name in row] for name in pending[-1]}
+        means = {name: sum(column) / len(column) for name, column in columns.items()}
         row = {"step": self.done, "seconds_per_step": seconds_per_step, "rate": self.schedule.rate(self.done)} | means
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({name: float(f"{value:.5g}") for name, value in row.items()}) + "\n")
