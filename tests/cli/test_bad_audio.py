@@ -134,7 +134,7 @@ def test_truncated_file_can_be_accepted(cli: Cli, place: Path) -> None:
 
 
 def test_name_that_is_no_text_works(cli: Cli, place: Path) -> None:
-    name = os.fsdecode(b"caf\xe9 \n.wav")
+    name = os.fsdecode(b"h\xe9 \n.wav")
     shutil.copy("in.wav", name)
     assert cli("encode", name, name + ".npz").code == 0
     assert cli("decode", name + ".npz", name + ".flac").code == 0
@@ -142,13 +142,13 @@ def test_name_that_is_no_text_works(cli: Cli, place: Path) -> None:
     for option in ([], ["--json"]):
         done = cli("info", name + ".npz", *option)
         assert done.code == 0
-        assert "caf\\udce9 \\n.wav.npz" in done.out
+        assert "h\\udce9 \\n.wav.npz" in done.out
     (line,) = cli("encode", name, name + ".npz").failures
-    assert line.startswith("tokaudio: caf\\udce9 \\n.wav.npz: exists already")
+    assert line.startswith("tokaudio: h\\udce9 \\n.wav.npz: exists already")
     Path("src").mkdir()
     shutil.copy(name, Path("src", name))
     assert cli("encode", "src", "-o", "out").code == 0
-    assert names(Path("out")) == [os.fsdecode(b"caf\xe9 \n.npz")]
+    assert names(Path("out")) == [os.fsdecode(b"h\xe9 \n.npz")]
 
 
 def test_debug_shows_the_traceback(cli: Cli, place: Path) -> None:
