@@ -96,7 +96,8 @@ class AtomicFile:
 
     Raises:
         OutputError: If the target exists (without `overwrite`), is a directory, a device, a pipe, a dangling link or
-            read-only, or its name or directory cannot be; or on leaving, if it cannot be written to the disk.
+            read-only, or its name cannot be; on entering, if no file can be made there; or on leaving, if it cannot
+            be flushed or put in place.
 
     Example:
         >>> import tempfile
@@ -128,9 +129,7 @@ class AtomicFile:
             if self._target.is_symlink():
                 problem = "the link points to a file that does not exist"
                 raise _refusal(self.path, errno.EEXIST, problem, "mend or remove the link") from None
-            if self._target.parent.is_dir():
-                return
-            raise
+            return
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, "")
         if not stat.S_ISREG(mode):
