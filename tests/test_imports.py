@@ -47,4 +47,4 @@ def test_public_name_exists_and_is_documented(name: str) -> None:
 
 def test_unknown_name_lists_what_exists() -> None:
     with pytest.raises(AttributeError, match="Tokenizer"):
-        tokaudio.nonsense  # noqa: B018
+        tokaudio.nonsense

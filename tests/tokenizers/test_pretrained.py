@@ -153,3 +153,11 @@ def test_the_arguments_of_the_hub_are_accepted(saved: Path):
 def test_exact_sets_of_tensors_pass():
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         check_tensors({"a": torch.zeros(2, dtype=dtype)}, {"a": torch.ones(2)}, "here")
+
+
+def test_builtin_name_wins_over_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mini-codec").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Tokenizer.from_pretrained("mini-codec").spec.name == "mini-codec"
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        Tokenizer.from_pretrained("./mini-codec")

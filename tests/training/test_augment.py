@@ -92,8 +92,7 @@ def test_every_crop_is_finite_of_its_length_and_repeats_with_its_seed(tones: Aud
 
 def test_a_long_crop_is_complete_although_rates_are_rounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write_pool(tmp_path, [("a", "s", tone(1_000, 400_000).numpy())], 8_000)
-    factor = 0.833352
     monkeypatch.setattr("tokaudio.training.augment._uniform", lambda g, low, high: (low + high) / 2)
     options = Augmentation(plain=0.0, speed=1.0)
-    monkeypatch.setattr("tokaudio.training.augment.change_speed", lambda signal, _: change_speed(signal, factor)[:-99])
+    monkeypatch.setattr("tokaudio.training.augment.change_speed", lambda signal, _: signal[:850])
     assert draw(AudioPool(tmp_path), generator(), 900, options).shape == (900,)

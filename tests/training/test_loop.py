@@ -17,9 +17,12 @@ class Counter:
     def __init__(self) -> None:
         self.total = torch.zeros((), dtype=torch.float64)
         self.steps: list[tuple[int, float]] = []
+        self.drawn: set[float] = set()
 
     def step(self, generator: torch.Generator, step: int, rate: float) -> dict[str, float]:
-        self.total += torch.rand((), generator=generator, dtype=torch.float64) * rate
+        drawn = torch.rand((), generator=generator, dtype=torch.float64)
+        self.drawn.add(float(drawn))
+        self.total += drawn * rate
         self.steps.append((step, rate))
         figures = {"loss": float(step)}
         return figures | ({"late": 10.0} if step >= 8 else {})
@@ -42,6 +45,7 @@ def test_a_loop_takes_every_step_once_at_its_rate(tmp_path: Path):
     counter = Counter()
     assert Loop(tmp_path, counter, SCHEDULE).run(quiet=True) == 20
     assert counter.steps == [(step, SCHEDULE.rate(step)) for step in range(20)]
+    assert len(counter.drawn) == 20, "every step draws numbers of its own"
 
 
 @pytest.mark.parametrize("stops", [[10], [1, 1, 17], [0, 20], [19]])

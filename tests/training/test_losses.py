@@ -72,7 +72,10 @@ def test_the_gradient_points_to_the_target_also_from_silence():
         assert float(loss(start - step, target)[0]) < float(total.detach())
 
 
-@pytest.mark.parametrize(("rate", "n_fft", "n_mels"), [(16_000, 320, 40), (16_000, 1280, 80), (4_000, 320, 40)])
+@pytest.mark.parametrize(
+    ("rate", "n_fft", "n_mels"),
+    [(16_000, 320, 40), (16_000, 1280, 80), (4_000, 320, 40), (16_000, 320, 80), (16_000, 64, 40)],
+)
 def test_filters_cover_every_band_up_to_the_top(rate: int, n_fft: int, n_mels: int):
     filters = mel_filterbank(rate, n_fft, n_mels)
     assert filters.shape == (n_fft // 2 + 1, n_mels)
@@ -80,6 +83,7 @@ def test_filters_cover_every_band_up_to_the_top(rate: int, n_fft: int, n_mels: i
     assert bool((filters.sum(0) > 0).all()), "no filter is blind"
     centres = filters.argmax(0)
     assert bool((centres.diff() >= 0).all())
+    assert float(filters.amax(0).min()) >= 0.5, "a centre is at most half a bin from one"
     assert bool((filters[2:-2].sum(1) > 0).all()), "no bin between the outermost filters is unheard"
 
 

@@ -76,7 +76,7 @@ class Tokenizer(nn.Module, ABC):
 
         Args:
             name_or_path: a name that [`list_tokenizers`][tokaudio.list_tokenizers] gives, or a folder made by
-                `save_pretrained`.
+                `save_pretrained`. A built-in name wins over a folder of that name; write `./NAME` for the folder.
             revision: branch, tag or commit on the Hub; built-in tokenizers have none.
             cache_dir: where Hub files are kept.
             local_files_only: never touch the network.

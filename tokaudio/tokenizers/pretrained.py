@@ -35,9 +35,10 @@ def load_tokenizer(
     `revision`, `cache_dir`, `local_files_only` and `token` concern the Hub only; folders and built-in names need none.
     """
     del revision, cache_dir, local_files_only, token
-    path = Path(name_or_path)
-    folder = path if path.is_dir() else builtin_folder(str(name_or_path))
-    if folder is None:
+    # A built-in name comes first: a folder that happens to be called so must not slip its weights in.
+    folder = builtin_folder(name_or_path) if isinstance(name_or_path, str) else None
+    folder = folder or Path(name_or_path)
+    if not folder.is_dir():
         raise UnknownNameError(
             f"{name_or_path}: is neither a folder nor a tokenizer's name; the names are {', '.join(list_tokenizers())}"
         )

@@ -25,7 +25,7 @@ class SpectralLossWeights:
 def mel_filterbank(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
     """Return triangular filters `[n_fft // 2 + 1, n_mels]` with unit peaks, evenly spaced on the HTK mel scale.
 
-    Every filter covers at least one bin, so that no band is blind at short windows.
+    Every filter reaches at least one bin to each side, so that no band is blind at short windows.
 
     Example:
         >>> mel_filterbank(16000, 512, 40).shape
@@ -36,8 +36,8 @@ def mel_filterbank(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1)[:, None]
     width = sample_rate / n_fft
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    rising = (bins - low) / (centre - low).clamp_min(width)
-    falling = (high - bins) / (high - centre).clamp_min(width)
+    rising = 1 - (centre - bins) / (centre - low).clamp_min(width)
+    falling = 1 - (bins - centre) / (high - centre).clamp_min(width)
     return torch.minimum(rising, falling).clamp_min(0.0)
 
 
