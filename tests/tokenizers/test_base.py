@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokaudio import Tokenizer
+from tokaudio import Tokenizer, Tokens
 from tokaudio.audio import RESAMPLER, resample, write_audio
 from tokaudio.errors import AudioError, CheckpointError, TokensError
 from tokaudio.tokenizers import SpectralCodec
@@ -193,3 +193,11 @@ def test_from_pretrained_gives_the_class_it_is_asked_of(codec: SpectralCodec, tm
 
     with pytest.raises(CheckpointError, match="is a SpectralCodec, not a Other"):
         Other.from_pretrained(tmp_path)
+
+
+def test_pieces_are_whole_frames_that_join_to_the_whole(codec: SpectralCodec) -> None:
+    noise = torch.randn(1, 4_000 * 50, generator=torch.Generator().manual_seed(5)) * 0.1
+    pieces = list(codec.encode_pieces(noise.split(12_345, dim=1), 4_000))
+    assert len(pieces) > 1
+    assert all(int(piece.num_samples[0]) == piece.codes.shape[2] * codec.spec.hop_length for piece in pieces[:-1])
+    assert Tokens.concatenate(pieces) == codec.encode(noise, 4_000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tokaudio.audio import AudioReader
+    from tokaudio.storage import TokenSpool
     from tokaudio.tokenizers import Tokenizer
     from tokaudio.tokens import Tokens
 
@@ -21,8 +21,8 @@ Tick = Callable[[float, float], None]
 
 def encode_audio(
     tokenizer: Tokenizer, path: str, *, num_codebooks: int | None, allow_truncated: bool, tick: Tick
-) -> tuple[Tokens, bool]:
-    """Return the tokens of a file, and whether it was cut off.
+) -> tuple[TokenSpool, bool]:
+    """Return the tokens of a file, ready to be written, and whether it was cut off.
 
     Args:
         tokenizer: that encodes.
@@ -35,10 +35,13 @@ def encode_audio(
         AudioError: if the file cannot be used, or holds no samples.
     """
     from tokaudio.audio import AudioReader
+    from tokaudio.storage.spool import TokenSpool
 
+    spool = TokenSpool()
     with AudioReader(path, allow_truncated=allow_truncated) as reader:
         counted = _Counted(reader, tick)
-        tokens = tokenizer.encode_blocks(counted.blocks(), reader.sample_rate, num_codebooks=num_codebooks)
+        for piece in tokenizer.encode_pieces(counted.blocks(), reader.sample_rate, num_codebooks=num_codebooks):
+            spool.add(piece)
         if counted.samples == 0:
             raise AudioError(one_line(path, "holds no samples", "record or export it again"))
         facts = {
@@ -48,7 +51,8 @@ def encode_audio(
         }
         if reader.truncated:
             facts["source_truncated"] = "yes"
-        return dataclasses.replace(tokens, provenance={**tokens.provenance, **facts}), reader.truncated
+        spool.provenance = {**spool.provenance, **facts}
+        return spool, reader.truncated
 
 
 class _Counted:
@@ -91,12 +95,14 @@ def decode_tokens(tokenizer: Tokenizer, tokens: Tokens, path: str, *, force: boo
     return writer.clipped
 
 
-def facts_of(tokens: Tokens) -> dict[str, Any]:
+def facts_of(item: Tokens | TokenSpool, frames: int) -> dict[str, Any]:
     """Return what a report says about one item's tokens."""
+    spec = item.spec
+    assert spec is not None
     return {
-        "tokenizer": tokens.spec.name,
-        "codebooks": tokens.spec.num_codebooks,
-        "frames": int(tokens.lengths[0]),
-        "num_samples": int(tokens.num_samples[0]),
-        "bitrate_kbps": tokens.bitrate_kbps,
+        "tokenizer": spec.name,
+        "codebooks": spec.num_codebooks,
+        "frames": frames,
+        "num_samples": int(item.num_samples),
+        "bitrate_kbps": spec.bitrate_kbps,
     }

@@ -73,7 +73,11 @@ def decode(  # noqa: PLR0917 - typer reads options from parameters
         model = decoders.get(job.source, tokens.spec.name)
         folders.make_for(job.target)
         clipped = decode_tokens(model, tokens, job.target, force=force, tick=ticker.tick)
-        facts = {**facts_of(tokens), "sample_rate": model.spec.output_sample_rate, "clipped": clipped}
+        facts = {
+            **facts_of(tokens, int(tokens.lengths[0])),
+            "sample_rate": model.spec.output_sample_rate,
+            "clipped": clipped,
+        }
         return Result(job.source, job.target, tokens.duration, int(tokens.num_tokens.sum()), facts)
 
     return report.finish(run_jobs(plan.jobs, work, report, threads=options.threads(jobs, place)))

@@ -62,8 +62,8 @@ def encode(  # noqa: PLR0917 - typer reads options from parameters
             report.warn(one_line(job.source, "is cut off", "only what is there was encoded"))
         ticker.tick(0.0, 1.0)
         folders.make_for(job.target)
-        tokens.save(job.target, overwrite=force)
-        facts = {**facts_of(tokens), "truncated": truncated}
-        return Result(job.source, job.target, tokens.duration, int(tokens.num_tokens.sum()), facts)
+        tokens.write(job.target, overwrite=force)
+        facts = {**facts_of(tokens, tokens.num_frames), "truncated": truncated}
+        return Result(job.source, job.target, tokens.duration, tokens.num_tokens, facts)
 
     return report.finish(run_jobs(plan.jobs, work, report, threads=options.threads(jobs, model.device)))

@@ -44,13 +44,14 @@ def roundtrip(  # noqa: PLR0917 - typer reads options from parameters
 
     def work(job: Job, ticker: Ticker, folders: Folders) -> Result:
         started = time.perf_counter()
-        tokens, truncated = encode_audio(
+        spool, truncated = encode_audio(
             model,
             job.source,
             num_codebooks=num_codebooks,
             allow_truncated=allow_truncated,
             tick=lambda seconds, fraction: ticker.tick(seconds / 2, fraction / 2),
         )
+        tokens = spool.tokens()
         middle = time.perf_counter()
         clipped = decode_tokens(
             model,
@@ -60,7 +61,7 @@ def roundtrip(  # noqa: PLR0917 - typer reads options from parameters
             tick=lambda seconds, fraction: ticker.tick(seconds / 2, (1 + fraction) / 2),
         )
         facts = {
-            **facts_of(tokens),
+            **facts_of(tokens, spool.num_frames),
             "truncated": truncated,
             "clipped": clipped,
             "encode_times_real_time": tokens.duration / (middle - started),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokaudio.errors import TokensError, one_line
 
 if TYPE_CHECKING:
+    from tokaudio.storage.spool import TokenSpool as TokenSpool
     from tokaudio.tokens import Tokens
 
 SUFFIXES = (".npz",)
@@ -60,3 +61,12 @@ def _require_known_suffix(path: str | os.PathLike[str]) -> None:
     if Path(path).suffix.lower() not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise TokensError(one_line(path, "its suffix is that of no token format", f"use one of {known}"))
+
+
+def __getattr__(name: str) -> Any:
+    # Reading a header must not load torch, which a spool needs.
+    if name == "TokenSpool":
+        from tokaudio.storage.spool import TokenSpool
+
+        return TokenSpool
+    raise AttributeError(f"module 'tokaudio.storage' has no attribute {name!r}")

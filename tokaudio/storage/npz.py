@@ -30,6 +30,7 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,9 @@ from tokaudio.storage._safe_npz import MAX_MEMBERS, Array, Layout, SafeNpz, open
 
 if TYPE_CHECKING:
     from tokaudio.tokens import Tokens
+
+Members = dict[str, tuple[np.dtype[Any], tuple[int, ...], Sequence[bytes | memoryview]]]
+"""Name of a member -> its dtype, its shape, and its bytes in row-major order, in one or more parts."""
 
 FORMAT = "tokaudio-tokens"
 VERSION = 1
@@ -80,8 +84,22 @@ def write_npz(path: str | os.PathLike[str], tokens: Tokens, *, overwrite: bool =
         True
     """
     arrays = _to_arrays(path, tokens)
-    packed = {name: (_array_header(array), array) for name, array in arrays.items()}
-    if sum(len(header) + array.nbytes for header, array in packed.values()) > MAX_BYTES - 2 * _MAX_HEADER_BYTES:
+    members: Members = {
+        name: (array.dtype, array.shape, [array.reshape(-1).view(np.uint8).data]) for name, array in arrays.items()
+    }
+    write_members(path, members, overwrite=overwrite)
+
+
+def write_members(path: str | os.PathLike[str], members: Members, *, overwrite: bool) -> None:
+    """Write arrays and their checksum to a token file; each is a dtype, a shape, and its bytes in row-major order.
+
+    Raises:
+        TokensError: more bytes than a token file may hold.
+        OutputError: the file exists and `overwrite` is false, or it cannot be written.
+    """
+    headers = {name: _array_header(dtype, shape) for name, (dtype, shape, _) in members.items()}
+    total = sum(len(headers[name]) + sum(len(part) for part in parts) for name, (_, _, parts) in members.items())
+    if total > MAX_BYTES - 2 * _MAX_HEADER_BYTES:
         remedy = "cut them with frames() and save the parts"
         raise TokensError(one_line(path, f"the tokens need over {MAX_BYTES:,} bytes", remedy))
     crc = 0
@@ -89,12 +107,12 @@ def write_npz(path: str | os.PathLike[str], tokens: Tokens, *, overwrite: bool =
         atomic_stream(path, overwrite=overwrite) as stream,
         zipfile.ZipFile(stream, "w", allowZip64=False) as container,
     ):
-        for name, (header, array) in packed.items():
-            content = array.reshape(-1).view(np.uint8).data
-            crc = zlib.crc32(content, zlib.crc32(header, crc))
-            _add_member(container, name, header, content)
+        for name, (_, _, parts) in members.items():
+            for content in (headers[name], *parts):
+                crc = zlib.crc32(content, crc)
+            _add_member(container, name, [headers[name], *parts])
         checksum = np.array(crc, "<u4")
-        _add_member(container, "crc", _array_header(checksum), checksum.tobytes())
+        _add_member(container, "crc", [_array_header(checksum.dtype, checksum.shape), checksum.tobytes()])
 
 
 def read_npz(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Tokens:
@@ -158,23 +176,8 @@ def _to_arrays(path: str | os.PathLike[str], tokens: Tokens) -> dict[str, Array]
     tokens = tokens.trim().to("cpu")
     if len(tokens.extras) > _MAX_EXTRAS:
         raise TokensError(one_line(path, f"{len(tokens.extras)} extras", f"save at most {_MAX_EXTRAS} in one file"))
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "tokenizer": tokens.spec.name,
-        "fingerprint": tokens.fingerprint,
-        "spec": tokens.spec.to_dict(),
-        "provenance": dict(tokens.provenance),
-        "extras": list(tokens.extras),
-        "depth": tokens.depth is not None,
-        "tokaudio": __version__,
-    }
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    if len(text) > _MAX_HEADER_BYTES - 4096:
-        remedy = "shorten the provenance and the spec's texts"
-        raise TokensError(one_line(path, f"the facts about the tokens need {len(text):,} bytes", remedy))
-    arrays = {"header": np.frombuffer(text, np.uint8)}
-    arrays["codes"] = np.ascontiguousarray(tokens.codes[0].numpy(), _codes_dtype(tokens.spec))
+    arrays = {"header": make_header(path, tokens.spec, tokens.fingerprint, tokens.provenance, tokens)}
+    arrays["codes"] = np.ascontiguousarray(tokens.codes[0].numpy(), codes_dtype(tokens.spec))
     arrays["num_samples"] = np.array(int(tokens.num_samples[0]), "<i8")
     if tokens.depth is not None:
         arrays["depth"] = np.ascontiguousarray(tokens.depth[0].numpy(), _depth_dtype(tokens.spec))
@@ -191,7 +194,38 @@ def _to_arrays(path: str | os.PathLike[str], tokens: Tokens) -> dict[str, Array]
     return arrays
 
 
-def _codes_dtype(spec: TokenizerSpec) -> np.dtype[Any]:
+def make_header(
+    path: str | os.PathLike[str],
+    spec: TokenizerSpec,
+    fingerprint: str,
+    provenance: Mapping[str, str],
+    tokens: Tokens | None = None,
+) -> Array:
+    """Return the JSON header as bytes in an array; `tokens` says which optional members there are, None for none.
+
+    Raises:
+        TokensError: a header that would be too large.
+    """
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "tokenizer": spec.name,
+        "fingerprint": fingerprint,
+        "spec": spec.to_dict(),
+        "provenance": dict(provenance),
+        "extras": list(tokens.extras) if tokens else [],
+        "depth": tokens is not None and tokens.depth is not None,
+        "tokaudio": __version__,
+    }
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(text) > _MAX_HEADER_BYTES - 4096:
+        remedy = "shorten the provenance and the spec's texts"
+        raise TokensError(one_line(path, f"the facts about the tokens need {len(text):,} bytes", remedy))
+    return np.frombuffer(text, np.uint8)
+
+
+def codes_dtype(spec: TokenizerSpec) -> np.dtype[Any]:
+    """Return the type that a token file holds codes in: uint16, or uint32 where a codebook is larger than 65,536."""
     return np.dtype("<u4" if spec.code_dtype == "uint32" else "<u2")
 
 
@@ -199,18 +233,19 @@ def _depth_dtype(spec: TokenizerSpec) -> np.dtype[Any]:
     return np.dtype("|u1" if spec.num_codebooks <= 255 else "<u2")
 
 
-def _array_header(array: Array) -> bytes:
+def _array_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, np.lib.format.header_data_from_array_1_0(array))
+    facts = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, facts)
     return buffer.getvalue()
 
 
-def _add_member(container: zipfile.ZipFile, name: str, header: bytes, content: bytes | memoryview) -> None:
+def _add_member(container: zipfile.ZipFile, name: str, parts: Sequence[bytes | memoryview]) -> None:
     info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
     info.create_system, info.external_attr = 3, 0o644 << 16
     with container.open(info, "w") as member:
-        member.write(header)
-        member.write(content)
+        for part in parts:
+            member.write(part)
 
 
 def _read_facts(file: SafeNpz) -> tuple[dict[str, Any], TokenizerSpec, dict[str, Layout]]:
@@ -241,7 +276,7 @@ def _read_facts(file: SafeNpz) -> tuple[dict[str, Any], TokenizerSpec, dict[str,
         file.damaged("its members are not those that its header lists")
     layouts = {name: file.layout(f"{name}.npy") for name in members}
     frames = layouts["codes"].shape[-1:]
-    wanted = {"codes": (_codes_dtype(spec), (spec.num_codebooks, *frames)), "num_samples": (np.dtype("<i8"), ())}
+    wanted = {"codes": (codes_dtype(spec), (spec.num_codebooks, *frames)), "num_samples": (np.dtype("<i8"), ())}
     wanted["depth"] = (_depth_dtype(spec), frames)
     for name, layout in layouts.items():
         if name in wanted and (layout.dtype, layout.shape) != wanted[name]:

@@ -16,13 +16,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tokaudio.audio import RESAMPLER, AudioReader, StreamResampler, as_audio, resample, to_channels
+from tokaudio.audio import RESAMPLER, AudioReader, StreamResampler, as_audio, to_channels
 from tokaudio.audio.chunk import TileStream
 from tokaudio.errors import AudioError, CheckpointError, TokensError
 from tokaudio.nn.determinism import exact_inference
 from tokaudio.spec import TokenizerSpec
+from tokaudio.tokenizers.clips import split_clips
 from tokaudio.tokenizers.fingerprint import fingerprint_of
 from tokaudio.tokens import Tokens
+
+# Frames of one piece of a long signal: large enough that keeping pieces costs little besides their codes.
+_PIECE_FRAMES = 1500
 
 
 @dataclass(frozen=True)
@@ -204,25 +208,37 @@ class Tokenizer(nn.Module, ABC):
         Returns:
             Tokens of one item, equal to those of the whole signal encoded at once.
         """
+        return Tokens.concatenate(list(self.encode_pieces(blocks, sample_rate, num_codebooks=num_codebooks)))
+
+    def encode_pieces(
+        self, blocks: Iterable[Any], sample_rate: int, *, num_codebooks: int | None = None
+    ) -> Iterator[Tokens]:
+        """Yield the tokens of sound that arrives in pieces, about half a minute at a time, as soon as they are ready.
+
+        Joined with `Tokens.concatenate`, or in a token file with `tokaudio.storage.TokenSpool`, they are the tokens of
+        the whole signal. Arguments as for `encode_blocks`; there is always a last piece, empty if need be.
+        """
         k = self._codebook_count(num_codebooks)
-        resampler = StreamResampler(sample_rate, self.spec.sample_rate, self.spec.channels)
-        encoder = self._streaming(k).encoder
-        codes: list[Tensor] = []
-
-        def feed(block: Any, step: Callable[[Tensor], Tensor]) -> None:
-            with exact_inference(self.device):
-                ready = step(torch.as_tensor(block, device=self.device))
-            codes.append(ready.cpu().to(torch.int32))
-
         self._require_float32()
+        resampler = StreamResampler(sample_rate, self.spec.sample_rate, self.spec.channels)
+        encoder = self.streaming(num_codebooks=k).encoder
+        provenance = {"resampler": RESAMPLER} if sample_rate != self.spec.sample_rate else {}
+        ready: list[Tensor] = []
+        done = 0
+
+        def feed(samples: Any) -> int:
+            ready.append(encoder.push(torch.as_tensor(samples, device=self.device)))
+            return sum(codes.shape[1] for codes in ready)
+
         for block in blocks:
             samples, _ = to_channels(as_audio(block).samples.detach().cpu(), self.spec.channels)
-            feed(resampler.push(samples[0].numpy()), encoder.push)
-        feed(resampler.flush(), encoder.push)
-        feed([], lambda _: encoder.flush())
-        whole = torch.cat(codes, dim=1).long()
-        provenance = {"resampler": RESAMPLER} if sample_rate != self.spec.sample_rate else {}
-        return self._tokens([whole], [encoder.pushed], k, provenance)
+            if (frames := feed(resampler.push(samples[0].numpy()))) >= _PIECE_FRAMES:
+                yield self._tokens([torch.cat(ready, dim=1)], [frames * self.spec.hop_length], k, provenance)
+                ready.clear()
+                done += frames * self.spec.hop_length
+        feed(resampler.flush())
+        ready.append(encoder.flush())
+        yield self._tokens([torch.cat(ready, dim=1)], [encoder.pushed - done], k, provenance)
 
     def decode(self, tokens: Tokens) -> Tensor:
         """Turn tokens into sound.
@@ -317,33 +333,8 @@ class Tokenizer(nn.Module, ABC):
         self, audio: Any, sample_rate: int | None, num_samples: Sequence[int] | Tensor | None
     ) -> tuple[list[Tensor], bool]:
         """Return clips `[C, S]` at the tokenizer's rate and device, and whether any had to be resampled."""
-        clips = audio if _is_list_of_clips(audio) else [audio]
-        items: list[Tensor] = []
-        resampled = False
-        for clip in clips:
-            judged = as_audio(clip, sample_rate)
-            samples, _ = to_channels(judged.samples, self.spec.channels)
-            rate = judged.sample_rate or self.spec.sample_rate
-            resampled = resampled or rate != self.spec.sample_rate
-            items.extend(self._ready(row, rate) for row in self._cut(samples, num_samples))
-        return items, resampled
-
-    def _ready(self, samples: Tensor, rate: int) -> Tensor:
-        samples = samples.detach()
-        if rate != self.spec.sample_rate:
-            samples = resample(samples.cpu(), rate, self.spec.sample_rate)
-        return samples.to(self.device)
-
-    @staticmethod
-    def _cut(samples: Tensor, num_samples: Sequence[int] | Tensor | None) -> list[Tensor]:
-        if num_samples is None:
-            return list(samples)
-        lengths = [int(n) for n in num_samples]
-        if len(lengths) != len(samples) or any(not 0 <= n <= samples.shape[2] for n in lengths):
-            raise AudioError(
-                f"num_samples is {lengths} for audio of shape {list(samples.shape)}; give one length per item"
-            )
-        return [item[:, :n] for item, n in zip(samples, lengths, strict=True)]
+        items, resampled = split_clips(audio, sample_rate, num_samples, self.spec)
+        return [item.to(self.device) for item in items], resampled
 
     def _tokens(self, codes: list[Tensor], num_samples: list[int], k: int, provenance: dict[str, str]) -> Tokens:
         lengths = [item.shape[1] for item in codes]
@@ -380,9 +371,3 @@ class Tokenizer(nn.Module, ABC):
     def forward(self, audio: Any, sample_rate: int | None = None) -> Tokens:
         """Encode; so that the tokenizer can be called."""
         return self.encode(audio, sample_rate)
-
-
-def _is_list_of_clips(audio: Any) -> bool:
-    return isinstance(audio, (list, tuple)) and any(
-        isinstance(clip, (Tensor, str, os.PathLike)) or hasattr(clip, "__array__") for clip in audio
-    )

@@ -1,0 +1,87 @@
+"""Pieces of a long item: the file of the whole, in little memory."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokaudio.errors import OutputError, TokensError
+from tokaudio.spec import CodebookSpec, TokenizerSpec
+from tokaudio.storage import TokenSpool
+from tokaudio.storage.npz import read_npz, write_npz
+from tokaudio.tokens import Tokens
+
+SPEC = TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(1024), CodebookSpec(70_000), CodebookSpec(8)))
+
+
+def whole(frames: int, short: int = 0, spec: TokenizerSpec = SPEC) -> Tokens:
+    """Return one item of random codes, whose last frame lacks `short` samples."""
+    generator = torch.Generator().manual_seed(frames)
+    codes = torch.stack([torch.randint(size, (frames,), generator=generator) for size in spec.codebook_sizes])[None]
+    samples = torch.tensor([max(frames * spec.hop_length - short, 0)])
+    return Tokens(codes, torch.tensor([frames]), samples, spec, "0123456789abcdef", provenance={"resampler": "none"})
+
+
+@given(st.integers(0, 40), st.integers(0, 319), st.lists(st.integers(0, 40), max_size=5))
+def test_pieces_make_the_file_of_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, frames: int, short: int, cuts: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("spool")
+    tokens = whole(frames, short if frames else 0)
+    edges = [0, *sorted(min(cut, frames) for cut in cuts), frames]
+    spool = TokenSpool()
+    for start, stop in itertools.pairwise(edges):
+        if (start, stop) != (frames, frames) or frames == 0:
+            spool.add(tokens.frames(start, stop))
+    spool.write(folder / "spooled.npz")
+    write_npz(folder / "whole.npz", tokens)
+    assert (folder / "spooled.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+    assert spool.tokens() == tokens == read_npz(folder / "spooled.npz")
+    assert (spool.num_frames, spool.num_samples) == (frames, int(tokens.num_samples[0]))
+    assert spool.num_tokens == int(tokens.num_tokens.sum())
+    assert spool.duration == tokens.duration
+
+
+def test_nothing_is_not_a_file(tmp_path: Path) -> None:
+    with pytest.raises(TokensError, match="add at least one"):
+        TokenSpool().write(tmp_path / "a.npz")
+    with pytest.raises(TokensError, match="add at least one"):
+        TokenSpool().tokens()
+    assert not list(tmp_path.iterdir())
+    assert (TokenSpool().num_tokens, TokenSpool().duration) == (0, 0.0)
+
+
+def test_pieces_that_do_not_belong_together_are_refused() -> None:
+    spool = TokenSpool()
+    spool.add(whole(3))
+    with pytest.raises(TokensError, match="not made by toy"):
+        spool.add(whole(3, spec=SPEC.select(2)))
+    with pytest.raises(TokensError, match="one item"):
+        spool.add(Tokens.batch([whole(3), whole(2)]))
+    spool.add(whole(2, short=1))
+    with pytest.raises(TokensError, match="only the last piece may"):
+        spool.add(whole(1))
+    assert spool.num_frames == 5
+
+
+def test_side_information_is_refused() -> None:
+    tokens = whole(3)
+    deep = Tokens(tokens.codes, tokens.lengths, tokens.num_samples, SPEC, depth=torch.full((1, 3), 3))
+    with pytest.raises(TokensError, match="depth"):
+        TokenSpool().add(deep)
+
+
+def test_existing_file_stays(tmp_path: Path) -> None:
+    spool = TokenSpool()
+    spool.add(whole(3))
+    spool.write(tmp_path / "a.npz")
+    with pytest.raises(OutputError, match="exists"):
+        spool.write(tmp_path / "a.npz")
+    spool.add(whole(1))
+    spool.write(tmp_path / "a.npz", overwrite=True)
+    assert read_npz(tmp_path / "a.npz").codes.shape[2] == 4
