@@ -1,50 +1,13 @@
-"""How far two spectra are apart: the mel distance, with its own small filterbank (numpy only)."""
+"""How far two spectra are apart: the mel distance, in numpy only."""
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tokaudio.audio.mel import mel_filterbank
 from tokaudio.errors import AudioError
 from tokaudio.metrics.intelligibility import validate
-
-
-@lru_cache(maxsize=8)
-def mel_filterbank(sample_rate: int, n_fft: int, num_mels: int) -> NDArray[np.float64]:
-    """Return triangular filters on the HTK mel scale, `2595 log10(1 + f / 700)`, from 0 Hz to half the rate.
-
-    Each triangle peaks at 1 (no area normalisation). Source: D. O'Shaughnessy, "Speech Communication: Human and
-    Machine", Addison-Wesley 1987, p. 150, in the form that HTK uses.
-
-    Args:
-        sample_rate: In Hz.
-        n_fft: Length of the Fourier transform, in samples.
-        num_mels: Number of filters.
-
-    Returns:
-        Weights `[num_mels, n_fft // 2 + 1]`; read-only, because it is cached.
-
-    Raises:
-        AudioError: An argument is not positive, or the filters are narrower than the bins, so that some are empty.
-
-    Example:
-        >>> mel_filterbank(16_000, 1024, 80).shape
-        (80, 513)
-    """
-    if min(sample_rate, n_fft, num_mels) < 1:
-        raise AudioError(f"mel filterbank: {sample_rate=}, {n_fft=}, {num_mels=}; all must be positive")
-    top = 2595.0 * np.log10(1.0 + sample_rate / 2 / 700.0)
-    edges = 700.0 * (10.0 ** (np.linspace(0.0, top, num_mels + 2) / 2595.0) - 1.0)
-    bins = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    weights: NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
-    if not weights.any(axis=1).all():
-        raise AudioError(f"mel filterbank: {num_mels} filters are too narrow for {n_fft=}; use fewer or a longer n_fft")
-    weights.setflags(write=False)
-    return weights
 
 
 def mel_spectrogram(

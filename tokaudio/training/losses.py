@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tokaudio.audio.mel import mel_filterbank
+
 
 @dataclass(frozen=True, slots=True)
 class SpectralLossWeights:
@@ -20,25 +22,6 @@ class SpectralLossWeights:
     mel: float = 0.4
     magnitude: float = 8.0
     complex: float = 12.0
-
-
-def mel_filterbank(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
-    """Return triangular filters `[n_fft // 2 + 1, n_mels]` with unit peaks, evenly spaced on the HTK mel scale.
-
-    Every filter reaches at least one bin to each side, so that no band is blind at short windows.
-
-    Example:
-        >>> mel_filterbank(16000, 512, 40).shape
-        torch.Size([257, 40])
-    """
-    top = 2595.0 * torch.log10(torch.tensor(1.0 + sample_rate / 2 / 700.0))
-    edges = 700.0 * (10.0 ** (torch.linspace(0.0, float(top), n_mels + 2) / 2595.0) - 1.0)
-    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1)[:, None]
-    width = sample_rate / n_fft
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    rising = 1 - (centre - bins) / (centre - low).clamp_min(width)
-    falling = 1 - (bins - centre) / (high - centre).clamp_min(width)
-    return torch.minimum(rising, falling).clamp_min(0.0)
 
 
 class SpectralLoss(nn.Module):
@@ -67,8 +50,8 @@ class SpectralLoss(nn.Module):
         self.windows, self.complex_windows, self.weights, self.power = windows, complex_windows, weights, power
         for n_fft in windows:
             self.register_buffer(f"hann_{n_fft}", torch.hann_window(n_fft), persistent=False)
-            mels = mel_filterbank(sample_rate, n_fft, min(80, n_fft // 8))
-            self.register_buffer(f"mel_{n_fft}", mels, persistent=False)
+            mels = mel_filterbank(sample_rate, n_fft, min(80, n_fft // 8), widen=True)
+            self.register_buffer(f"mel_{n_fft}", torch.tensor(mels.T, dtype=torch.float32), persistent=False)
 
     def _spectrum(self, signal: Tensor, n_fft: int) -> Tensor:
         window = getattr(self, f"hann_{n_fft}")
