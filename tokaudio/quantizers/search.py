@@ -31,12 +31,15 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
     halves = codebook.square().sum(-1) / 2
     scores = torch.addmm(halves, vectors, codebook.T, alpha=-1)
     best, index = scores.min(dim=1)
-    scale = vectors.norm(dim=-1) * codebook.norm(dim=-1).max() + halves.max()
-    candidates = scores <= (best + _ROUNDING * scale)[:, None]
-    rows = (candidates.sum(1) > 1).nonzero().squeeze(1)
+    # The runner-up decides whether rounding could have: hide the winner, take the minimum again, put the winner back.
+    second = scores.scatter_(1, index[:, None], torch.inf).amin(dim=1)
+    scores.scatter_(1, index[:, None], best[:, None])
+    margin = _ROUNDING * (vectors.norm(dim=-1) * codebook.norm(dim=-1).max() + halves.max())
+    rows = (second <= best + margin).nonzero().squeeze(1)
     if len(rows):
         index = index.clone()
-        index[rows] = _decide(vectors[rows], codebook, candidates[rows])
+        candidates = scores[rows] <= (best + margin)[rows, None]
+        index[rows] = _decide(vectors[rows], codebook, candidates)
     return index
 
 

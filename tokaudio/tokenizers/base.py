@@ -6,6 +6,7 @@ and number of channels, without gradients or autocast. Everything a caller can g
 
 from __future__ import annotations
 
+import itertools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -128,7 +129,7 @@ class Tokenizer(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(iter(self.state_dict().values())).device
+        return next(itertools.chain(self.parameters(), self.buffers())).device
 
     # --- what families implement -------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.base import Streaming, Tokenizer
 
 # Frames per tile: long enough that context is a small share of the work, short enough that a tile stays in cache.
-TILE = 200
+TILE = 100
 _NO_CODE = -1
 
 
