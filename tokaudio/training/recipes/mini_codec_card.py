@@ -39,7 +39,11 @@ def about_mini_codec(pool: AudioPool, steps: int, results: Mapping[str, Any] | N
         what, licence = LICENCES[source]
         lines.append(f"| `{source}` | {what} | {duration / 60:.1f} | {licence} |")
     hours = pool.seconds / 3600
-    lines += ["", f"{hours:.2f} hours in all; {steps} steps on random crops, without an adversarial stage.", ""]
+    lines += ["", f"{hours:.2f} hours in all; {steps} steps on random crops, without an adversarial stage."]
+    lines += [
+        "The schedule was changed on the way: repeating the recipe gives weights like these, not the same.",
+        "",
+    ]
     return "\n".join([*lines, *(_quality(results) if results else []), LIMITS])
 
 
