@@ -19,7 +19,7 @@ LICENCES = {
 LIMITS = """## Limits
 
 Speech only, 16 kHz, mono. Three fifths of the training minutes are Russian or Italian from three speakers, and the
-English is synthetic; there is no music, no noise, no overlapping speech in it. Read and prompted speech is what it knows.
+English is synthetic; there is no music, no noise and no overlapping speech. Read and prompted speech is what it knows.
 Credits are in the package's `assets/NOTICE.md`."""
 
 
