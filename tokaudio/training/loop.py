@@ -70,6 +70,21 @@ class Cadence:
     save_seconds: float = 180.0
 
 
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a training checkpoint onto the CPU: `done` and what the trainable's `state` returned, as `trainable`.
+
+    This is the only place that opens torch's own format, restricted to tensors, numbers, text, lists and dicts.
+
+    Raises:
+        CheckpointError: if it cannot be read, or holds anything else.
+    """
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); delete it to start again") from error
+    return saved
+
+
 class Loop:
     """Drives a trainable from its last checkpoint to the end of the schedule.
 
@@ -94,10 +109,7 @@ class Loop:
         """Load the last checkpoint, if there is one; return the number of steps already taken."""
         path = self.folder / "checkpoint.pt"
         if path.is_file():
-            try:
-                saved = torch.load(path, map_location="cpu", weights_only=True)
-            except Exception as error:
-                raise CheckpointError(f"{path}: cannot be read ({error}); delete it to start again") from error
+            saved = read_checkpoint(path)
             self.trainable.load_state(saved["trainable"])
             self.done = int(saved["done"])
         return self.done
