@@ -147,6 +147,22 @@ def test_reader_that_goes_away_is_no_error(place: Path, arguments: list[str]) ->
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_messages_survive_a_silenced_descriptor() -> None:
+    code = (
+        "import sys\n"
+        "from tokaudio import cli\n"
+        "from tokaudio.audio.sources import quiet_stderr\n"
+        "def run(arguments, **_):\n"
+        "    with quiet_stderr():\n"
+        "        print('said', file=sys.stderr)\n"
+        "    return 0\n"
+        "cli.run = run\n"
+        "sys.exit(cli.main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "said\n")
+
+
 def test_progress_is_shown_on_a_terminal(place: Path) -> None:
     Path("src").mkdir()
     Path("src/bad.wav").write_text("text")

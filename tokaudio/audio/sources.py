@@ -62,7 +62,8 @@ def quiet_stderr() -> Iterator[None]:
     """Send file descriptor 2 to the null device.
 
     libmpg123 writes its warnings there from C, and libsndfile has no switch for it. The redirection is held for single
-    calls only, under a lock; what other threads write to stderr in that moment is lost with it.
+    calls only, under a lock; what other threads write to descriptor 2 in that moment is lost with it, which is why the
+    command line gives its own messages another one.
 
     Example:
         >>> with quiet_stderr():

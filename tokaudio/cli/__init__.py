@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 _THREADS = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}
 
@@ -22,10 +23,18 @@ def main() -> int:
     # Before torch is imported: codes are computed on one thread per file, and idle OpenMP threads burn CPU time.
     for name, value in _THREADS.items():
         os.environ.setdefault(name, value)
+    _own_stderr()
     code = run(sys.argv[1:], abrupt=True)
     # All is said and done: a signal that comes while the interpreter ends changes nothing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
+
+
+def _own_stderr() -> None:
+    """Give Python's stderr a descriptor of its own, out of reach of `quiet_stderr`, which other threads may hold."""
+    with suppress(AttributeError, OSError, ValueError):
+        own = os.dup(sys.stderr.fileno())
+        sys.stderr = open(own, "w", 1, sys.stderr.encoding, sys.stderr.errors)  # noqa: SIM115, PTH123
 
 
 def run(arguments: Sequence[str], *, abrupt: bool = False) -> int:
