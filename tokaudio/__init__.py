@@ -16,9 +16,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tokaudio.catalogue import list_tokenizers, tokenizer_spec
     from tokaudio.errors import TokaudioError
     from tokaudio.spec import CodebookSpec, TokenizerSpec
-    from tokaudio.tokenizers import Tokenizer, list_tokenizers, tokenizer_spec
+    from tokaudio.tokenizers import Tokenizer
     from tokaudio.tokens import Tokens
 
 __version__ = "0.1.0"
@@ -29,8 +30,8 @@ _HOMES = {
     "Tokenizer": "tokaudio.tokenizers",
     "TokenizerSpec": "tokaudio.spec",
     "Tokens": "tokaudio.tokens",
-    "list_tokenizers": "tokaudio.tokenizers",
-    "tokenizer_spec": "tokaudio.tokenizers",
+    "list_tokenizers": "tokaudio.catalogue",
+    "tokenizer_spec": "tokaudio.catalogue",
 }
 
 __all__ = [

@@ -30,6 +30,10 @@ class UnknownNameError(TokaudioError, LookupError):
     """A name that no registry knows; the message lists the names that exist."""
 
 
+class HubError(TokaudioError, OSError):
+    """A file of the Hub that cannot be had now: no network, no access, or a Hub that does not answer."""
+
+
 class OutputError(TokaudioError, OSError):
     """A result that could not be written: existing file, missing folder, no permission, or a full disk."""
 

@@ -3,8 +3,9 @@
 import pytest
 
 from tokaudio import Tokenizer, list_tokenizers, tokenizer_spec
+from tokaudio.catalogue import builtin_folder
 from tokaudio.errors import UnknownNameError
-from tokaudio.tokenizers.registry import builtin_folder, make_untrained
+from tokaudio.tokenizers.registry import make_untrained
 
 
 def test_every_name_has_facts_and_loads_to_them():

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tokaudio import Tokenizer, list_tokenizers
+from tokaudio.catalogue import builtin_folder
 from tokaudio.errors import CheckpointError
-from tokaudio.tokenizers.registry import builtin_folder
 from tokaudio.tokenizers.self_check import (
     main,
     run_self_check,

@@ -45,9 +45,9 @@ def self_checks() -> dict[str, SelfCheck]:
     """Encode the built-in signal with every shipped tokenizer, and compare with the stored codes."""
     import torch
 
+    from tokaudio.catalogue import builtin_folder
     from tokaudio.cli.loading import open_tokenizer
     from tokaudio.tokenizers import list_tokenizers
-    from tokaudio.tokenizers.registry import builtin_folder
     from tokaudio.tokenizers.self_check import run_self_check
 
     checks = {}

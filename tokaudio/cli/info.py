@@ -132,10 +132,10 @@ def _treatment(about: AudioInfo, spec: TokenizerSpec) -> Facts:
 
 
 def _spec_of(name: str) -> TokenizerSpec:
+    from tokaudio.catalogue import builtin_folder
     from tokaudio.spec import TokenizerSpec
     from tokaudio.tokenizers import tokenizer_spec
     from tokaudio.tokenizers.pretrained import read_config
-    from tokaudio.tokenizers.registry import builtin_folder
 
     if builtin_folder(name) is None and Path(name).is_dir():
         return TokenizerSpec.from_dict(read_config(Path(name) / "config.json")["spec"])

@@ -49,8 +49,8 @@ def open_tokenizer(name: str, device: torch.device) -> Tokenizer:
         UnknownNameError: if nothing of this name exists.
         CheckpointError: if its files are damaged.
     """
+    from tokaudio.catalogue import builtin_folder
     from tokaudio.tokenizers import Tokenizer
-    from tokaudio.tokenizers.registry import builtin_folder
 
     return Tokenizer.from_pretrained(builtin_folder(name) or name).to(device)
 

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from tokaudio.atomic import atomic_write, output_error
+from tokaudio.catalogue import builtin_folder
 from tokaudio.errors import CheckpointError, OutputError, TokaudioError, UnknownNameError, one_line
 from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokenizers.card import model_card
-from tokaudio.tokenizers.registry import builtin_folder, list_tokenizers, make_untrained
+from tokaudio.tokenizers.registry import make_untrained
+from tokaudio.tokenizers.resolve import resolve
 
 FORMAT, VERSION = "tokaudio-tokenizer", 1
 # What float32 holds exactly; float64 would be rounded, or overflow after it was found finite.
@@ -34,14 +36,19 @@ def load_tokenizer(
 
     `revision`, `cache_dir`, `local_files_only` and `token` concern the Hub only; folders and built-in names need none.
     """
-    del revision, cache_dir, local_files_only, token
     # A built-in name comes first: a folder that happens to be called so must not slip its weights in.
     folder = builtin_folder(name_or_path) if isinstance(name_or_path, str) else None
     folder = folder or Path(name_or_path)
-    if not folder.is_dir():
-        raise UnknownNameError(
-            f"{name_or_path}: is neither a folder nor a tokenizer's name; the names are {', '.join(list_tokenizers())}"
-        )
+    if not folder.exists():
+        if not isinstance(name_or_path, str):
+            raise UnknownNameError(one_line(name_or_path, "is missing", "check the path"))
+        folder = resolve(
+            name_or_path,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            token=token,
+        ).path
     return load_folder(folder)
 
 

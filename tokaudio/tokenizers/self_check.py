@@ -198,7 +198,7 @@ def _digest(codes: Tensor) -> str:
 
 def main(names: Sequence[str]) -> int:
     """Store the codes for tokenizers given by name or folder."""
-    from tokaudio.tokenizers.registry import builtin_folder
+    from tokaudio.catalogue import builtin_folder
 
     for name in names:
         folder = builtin_folder(name) or Path(name)

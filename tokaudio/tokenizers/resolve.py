@@ -1,0 +1,157 @@
+"""From a tokenizer's name to a local folder with its files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from tokaudio.catalogue import Entry, find, list_tokenizers
+from tokaudio.errors import UnknownNameError, one_line
+from tokaudio.hub import fetch_folder, split_name
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".th", ".ckpt", ".nemo", ".onnx")
+
+
+class Resolved(NamedTuple):
+    """Where a tokenizer lies on this machine, and what it is called.
+
+    Attributes:
+        path: a folder with its files, or its only file.
+        name: its name in the [catalogue][tokaudio.catalogue], or its repository.
+    """
+
+    path: Path
+    name: str
+
+
+def default_files(names: Sequence[str]) -> list[str]:
+    """Return the files of a repository that make a tokenizer: its configuration, and one file of weights.
+
+    Raises:
+        UnknownNameError: if there are no weights, or several files that could be them.
+
+    Example:
+        >>> default_files(["README.md", "config.json", "model.safetensors", "pytorch_model.bin", "optimizer.pt"])
+        ['config.json', 'model.safetensors']
+    """
+    top = sorted(name for name in names if "/" not in name)
+    configs = [name for name in top if name == "config.json" or name.endswith((".yaml", ".yml"))]
+    weights = [name for name in top if name.endswith(_WEIGHTS)]
+    for favourite in ("model.safetensors", "pytorch_model.bin"):
+        if favourite in weights:
+            return [*configs, favourite]
+    if len(weights) != 1:
+        what = (
+            f"holds {len(weights)} files that could be weights ({', '.join(weights[:5])})" if weights else "holds none"
+        )
+        raise UnknownNameError(f"{what}; download the right one and give its path")
+    return [*configs, *weights]
+
+
+def resolve(
+    name: str,
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+) -> Resolved:
+    """Find a tokenizer by name, or in a repository of the Hub, and fetch those of its files that are not here yet.
+
+    Args:
+        name: a name or an alias of the [catalogue][tokaudio.catalogue], or `OWNER/NAME`, each with `@REVISION` if need
+            be.
+        revision: branch, tag or commit, as an alternative to `@REVISION`.
+        cache_dir: where Hub files are kept.
+        local_files_only: never touch the network.
+        token: Hub access token.
+
+    Raises:
+        UnknownNameError: if nothing that tokaudio reads has this name.
+        HubError: if files are missing here and the Hub cannot be reached, or refuses access.
+        CheckpointError: if a file is damaged or half-downloaded.
+
+    Example:
+        >>> try:
+        ...     resolve("no-such-codec")
+        ... except UnknownNameError as error:
+        ...     print(str(error).split(";")[0])
+        no-such-codec: is neither a folder nor a tokenizer's name
+    """
+    bare, _, at = name.partition("@")
+    if at and revision is not None and at != revision:
+        raise UnknownNameError(one_line(name, f"names another revision than {revision}", "give one of them"))
+    entry = find(bare)
+    if entry is None and split_name(name) is None:
+        problem = "is neither a folder nor a tokenizer's name"
+        raise UnknownNameError(one_line(name, problem, f"the names are {', '.join(list_tokenizers(published=True))}"))
+    revision = at or revision
+    if entry is None:
+        folder = fetch_folder(
+            bare,
+            files=default_files,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        return Resolved(folder, bare)
+    _require_loadable(entry, name)
+
+    def fetch(repo: str, files: Sequence[str]) -> Path:
+        return fetch_folder(
+            repo,
+            files=files,
+            revision=revision or entry.revision if repo == entry.repo else None,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            token=token,
+            sha256={file: entry.sha256[file] for file in files if file in entry.sha256},
+        )
+
+    by_repo: dict[str, list[str]] = {}
+    for file in entry.files:
+        repo, _, path = file.rpartition(":")
+        by_repo.setdefault(repo or entry.repo, []).append(path)
+    paths = {file: fetch(repo, files) / file for repo, files in by_repo.items() for file in files}
+    return Resolved(_together(entry, list(paths.values())), entry.name)
+
+
+def _require_loadable(entry: Entry, name: str) -> None:
+    if entry.status == "planned":
+        problem = f"is a tokenizer of the family {entry.family}, which tokaudio cannot read yet"
+        raise UnknownNameError(one_line(name, problem, f"the names are {', '.join(list_tokenizers(published=True))}"))
+    if not entry.repo:
+        wanted = " or ".join(entry.originals)
+        problem = "is not on the Hub"
+        raise UnknownNameError(one_line(name, problem, f"download {wanted} from {entry.spec.origin} and give its path"))
+
+
+def _together(entry: Entry, paths: Sequence[Path]) -> Path:
+    """Return a place that holds these files and no others: their folder, the one file, or a folder of links.
+
+    A folder of the cache may hold files of another tokenizer in the same repository.
+    """
+    if len(paths) == 1:
+        return paths[0]
+    folder = paths[0].parent
+    if {path.name for path in paths} == {path.name for path in folder.iterdir() if path.name != "README.md"}:
+        return folder
+    repo = next(parent for parent in folder.parents if parent.name == "snapshots").parent
+    view = repo / ".tokaudio" / f"{entry.name}-{folder.name}"
+    view.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        link = view / path.name
+        if link.is_file() and link.samefile(path):
+            continue
+        with suppress(FileNotFoundError):
+            link.unlink()
+        try:
+            link.symlink_to(path.resolve())
+        except OSError:
+            shutil.copyfile(path, link)
+    return view
