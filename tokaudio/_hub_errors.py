@@ -45,7 +45,8 @@ def explained(repo_id: str, revision: str | None, done: str) -> Iterator[None]:
         raise _refusal(repo_id, revision, done, error) from error
     except Exception as error:
         # A class of the network library, which differs between versions of the client, or an answer that is no JSON.
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        reason = " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
         raise UnreachableError(f"it could not be {done} ({reason})") from error
 
 
