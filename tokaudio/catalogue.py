@@ -18,7 +18,7 @@ from typing import Any, Literal
 from tokaudio.errors import UnknownNameError
 from tokaudio.spec import CodebookSpec, Kind, TokenizerSpec
 
-Status = Literal["built in", "verified", "by parts", "unverified", "planned"]
+Status = Literal["built-in", "verified", "by parts", "unverified", "planned"]
 
 _ASSETS = Path(str(files("tokaudio") / "assets"))
 _RATES = ("sample_rate", "hop_length", "decode_sample_rate", "channels", "causal", "chunking", "paper", "origin")
@@ -31,7 +31,7 @@ class Entry:
     Attributes:
         spec: name, kind, rates, codebooks, licence, paper, origin.
         family: the implementation that reads it.
-        status: `built in`, or whether its codes were compared with a running reference: `verified`, `by parts`,
+        status: `built-in`, or whether its codes were compared with a running reference: `verified`, `by parts`,
             `unverified`; `planned` where the family does not exist yet.
         repo: repository on the Hub; empty for built-in tokenizers, and for those that are published elsewhere.
         revision: branch, tag or commit that is loaded where the caller asks for none.
@@ -57,9 +57,9 @@ class Entry:
         return self.spec.name
 
     @property
-    def where(self) -> Literal["built in", "Hub", "files"]:
+    def where(self) -> Literal["built-in", "hub", "files"]:
         """Where its weights come from: the package, the Hub, or files that the user has to fetch."""
-        return "built in" if self.status == "built in" else "Hub" if self.repo else "files"
+        return "built-in" if self.status == "built-in" else "hub" if self.repo else "files"
 
 
 def builtin_folder(name: str) -> Path | None:
@@ -94,7 +94,7 @@ def builtin() -> tuple[Entry, ...]:
         ['mini-codec']
     """
     configs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(_ASSETS.glob("*/config.json"))]
-    return tuple(Entry(TokenizerSpec.from_dict(c["spec"]), c["family"], "built in") for c in configs)
+    return tuple(Entry(TokenizerSpec.from_dict(c["spec"]), c["family"], "built-in") for c in configs)
 
 
 def entries(*, kind: Kind | None = None) -> list[Entry]:
@@ -151,7 +151,7 @@ def list_tokenizers(*, kind: Kind | None = None, published: bool = False) -> lis
         >>> list_tokenizers(kind="compression")
         ['mini-codec']
     """
-    return [entry.name for entry in entries(kind=kind) if published or entry.status == "built in"]
+    return [entry.name for entry in entries(kind=kind) if published or entry.status == "built-in"]
 
 
 def tokenizer_spec(name: str) -> TokenizerSpec:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from tests.cli.support import Cli, voice
-from tokaudio import Tokenizer, Tokens, list_tokenizers, tokenizer_spec
+from tokaudio import Tokenizer, Tokens, catalogue, list_tokenizers, tokenizer_spec
+from tokaudio.catalogue import Entry
 
 
 def test_token_file(cli: Cli, place: Path) -> None:
@@ -93,17 +97,41 @@ def test_list_has_every_tokenizer(cli: Cli) -> None:
     done = cli("list")
     assert done.code == 0
     header, *rows = done.out.splitlines()
-    assert header.split() == ["name", "kind", "rate", "frames/s", "codebooks", "bitrate", "licence"]
-    assert [row.split()[0] for row in rows] == list_tokenizers()
+    titles = ["name", "kind", "rate", "frames/s", "codebooks", "bitrate", "chunking", "where", "compared", "licence"]
+    assert header.split() == titles
+    assert [row.split()[0] for row in rows] == list_tokenizers(published=True)
     document = json.loads(cli("list", "--json").out)
     for entry in document["tokenizers"]:
         spec = tokenizer_spec(entry["name"])
         assert entry["bitrate_bps"] == spec.bitrate_bps
         assert entry["num_codebooks"] == spec.num_codebooks
+        assert entry["chunking"] == spec.chunking
+
+
+def test_list_says_where_weights_come_from_and_how_far_codes_were_compared(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {entry.name: entry for entry in catalogue.published()}
+    shown: list[Entry] = [
+        dataclasses.replace(known["mimi"], status="by parts"),
+        dataclasses.replace(known["s3-v2"], status="planned"),
+    ]
+    monkeypatch.setattr(catalogue, "published", lambda: tuple(shown))
+    builtin, entry = json.loads(cli("list", "--json").out)["tokenizers"]
+    assert (builtin["where"], builtin["verification"], builtin["repo"]) == ("built-in", None, None)
+    assert (entry["where"], entry["verification"], entry["repo"]) == ("hub", "by parts", "kyutai/mimi")
+    assert (entry["revision"], entry["files"]) == ("main", ["config.json", "model.safetensors"])
+    row = cli("list").out.splitlines()[2].split("  ")
+    assert [cell.strip() for cell in row if cell][-4:] == ["state", "hub", "by parts", "cc-by-4.0 (unverified)"]
+
+
+def test_list_leaves_torch_alone() -> None:
+    code = "import sys\nfrom tokaudio.cli import run\nrun(['list', '--json'])\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_list_by_kind(cli: Cli) -> None:
     for kind in ("semantic", "compression", "hybrid"):
         rows = cli("list", "--kind", kind).out.splitlines()[1:]
-        assert [row.split()[0] for row in rows] == list_tokenizers(kind=kind)
+        assert [row.split()[0] for row in rows] == list_tokenizers(kind=kind, published=True)
     assert cli("list", "--kind", "tasty").code == 2

@@ -45,10 +45,8 @@ def run(arguments: Sequence[str], *, abrupt: bool = False) -> int:
         abrupt: whether a signal may end this process at once where nothing is being written.
 
     Example:
-        >>> run(["list"])
-        name        kind         rate      frames/s  codebooks  bitrate   licence
-        mini-codec  compression  16000 Hz  50        8 x 1024   4.0 kbps  apache-2.0
-        0
+        >>> run(["info", "no-such-file.wav"])
+        2
     """
     from tokaudio.cli.failures import report_failure
     from tokaudio.cli.signals import MESSAGE, interruptible

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 
-from tokaudio.errors import MissingDependencyError, OutputError, TokaudioError, one_line
+from tokaudio.errors import HubError, MissingDependencyError, OutputError, TokaudioError, one_line
 
 DONE, SOME_FAILED, MISUSE, ENVIRONMENT = 0, 1, 2, 3
 
@@ -72,7 +72,7 @@ def exit_code(error: BaseException) -> int:
         >>> exit_code(OutputError("out.npz: exists already")), exit_code(MissingDependencyError("no torchcodec"))
         (2, 3)
     """
-    if isinstance(error, (MissingDependencyError, EnvironmentFailure)):
+    if isinstance(error, (MissingDependencyError, HubError, EnvironmentFailure)):
         return ENVIRONMENT
     if isinstance(error, OutputError):
         number = _errno(error)

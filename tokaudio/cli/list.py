@@ -11,7 +11,10 @@ from tokaudio.cli import options
 from tokaudio.cli.report import columns, emit, emit_json
 
 if TYPE_CHECKING:
+    from tokaudio.catalogue import Entry
     from tokaudio.spec import TokenizerSpec
+
+_HEADER = ["name", "kind", "rate", "frames/s", "codebooks", "bitrate", "chunking", "where", "compared", "licence"]
 
 
 class Kind(StrEnum):
@@ -27,19 +30,36 @@ def list_command(
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> int:
-    """List the tokenizers that can be loaded by name."""
-    from tokaudio.tokenizers import list_tokenizers, tokenizer_spec
+    """List the tokenizers that can be loaded by name: those inside tokaudio, and published ones.
 
-    specs = [tokenizer_spec(name) for name in list_tokenizers(kind=None if kind is None else kind.value)]
+    chunking: long audio in pieces gives the very codes of the whole (exact; state: with a state that is carried along;
+    none: it does not). compared: how far the codes were compared with those of the reference implementation.
+    """
+    from tokaudio.catalogue import entries
+
+    found = entries(kind=None if kind is None else kind.value)
     if as_json:
-        emit_json({"tokenizers": [rates(spec) for spec in specs]})
+        emit_json({"tokenizers": [_facts(entry) for entry in found]})
         return 0
-    header = ["name", "kind", "rate", "frames/s", "codebooks", "bitrate", "licence"]
-    emit(columns([header, *(_row(spec) for spec in specs)]))
+    emit(columns([_HEADER, *(_row(entry) for entry in found)]))
     return 0
 
 
-def _row(spec: TokenizerSpec) -> list[str]:
+def _facts(entry: Entry) -> dict[str, Any]:
+    return {
+        **rates(entry.spec),
+        "aliases": list(entry.aliases),
+        "family": entry.family,
+        "where": entry.where,
+        "verification": None if entry.status == "built-in" else entry.status,
+        "repo": entry.repo or None,
+        "revision": entry.revision if entry.repo else None,
+        "files": list(entry.files or entry.originals),
+    }
+
+
+def _row(entry: Entry) -> list[str]:
+    spec = entry.spec
     rate = f"{spec.sample_rate} Hz" + (
         "" if spec.output_sample_rate == spec.sample_rate else f" -> {spec.output_sample_rate} Hz"
     )
@@ -48,9 +68,12 @@ def _row(spec: TokenizerSpec) -> list[str]:
         spec.name,
         spec.kind,
         rate,
-        f"{float(spec.frame_rate):g}",
+        f"{float(spec.frame_rate):.5g}",
         books(spec),
         bitrate,
+        spec.chunking,
+        entry.where,
+        "-" if entry.status == "built-in" else entry.status,
         spec.licence or "not stated",
     ]
 

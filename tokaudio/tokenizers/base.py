@@ -77,11 +77,12 @@ class Tokenizer(nn.Module, ABC):
         local_files_only: bool = False,
         token: str | bool | None = None,
     ) -> Tokenizer:
-        """Load a tokenizer by name, or from a local folder.
+        """Load a tokenizer by name, from a repository of the Hub, or from a local folder.
 
         Args:
-            name_or_path: a name that [`list_tokenizers`][tokaudio.list_tokenizers] gives, or a folder made by
-                `save_pretrained`. A built-in name wins over a folder of that name; write `./NAME` for the folder.
+            name_or_path: a name that `list_tokenizers(published=True)` gives, a repository `OWNER/NAME` or
+                `OWNER/NAME@REVISION`, or a folder, of `save_pretrained` or as it is published. A built-in name wins
+                over a folder of that name (write `./NAME` for the folder), a folder over a repository.
             revision: branch, tag or commit on the Hub; built-in tokenizers have none.
             cache_dir: where Hub files are kept.
             local_files_only: never touch the network.
@@ -89,6 +90,7 @@ class Tokenizer(nn.Module, ABC):
 
         Raises:
             UnknownNameError: if nothing of this name exists.
+            HubError: if files are missing here and the Hub cannot be reached, or refuses access.
             CheckpointError: if the files are damaged or do not fit together.
         """
         from tokaudio.tokenizers.pretrained import load_tokenizer
@@ -112,6 +114,25 @@ class Tokenizer(nn.Module, ABC):
         from tokaudio.tokenizers.pretrained import save_tokenizer
 
         return save_tokenizer(self, Path(folder))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+    ) -> str:
+        """Upload the files of `save_pretrained` to a repository of the Hub, and return its address.
+
+        Arguments and errors are those of [`push_folder`][tokaudio.hub.push_folder].
+        """
+        from tokaudio.tokenizers.publish import push_tokenizer
+
+        return push_tokenizer(
+            self, repo_id, private=private, token=token, revision=revision, commit_message=commit_message
+        )
 
     @abstractmethod
     def config(self) -> dict[str, Any]:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
+from tokaudio.catalogue import find
+from tokaudio.errors import UnknownNameError
 from tokaudio.spec import TokenizerSpec
 
+_COMPARED = {
+    "verified": "codes compared with the reference implementation",
+    "by parts": "compared with reference implementations of its parts",
+    "unverified": "never compared with a reference implementation",
+}
 
-def model_card(spec: TokenizerSpec, fingerprint: str, about: str = "") -> str:
+
+def model_card(spec: TokenizerSpec, fingerprint: str, about: str = "", *, name: str | None = None) -> str:
     """Return a model card in Markdown with the front matter that the Hub reads.
 
     Args:
         spec: the tokenizer's facts.
         fingerprint: of its weights.
         about: further sections (data, metrics, limits), Markdown.
+        name: what `from_pretrained` shall be given; None for the tokenizer's own name.
 
     Example:
         >>> from tokaudio.spec import CodebookSpec
@@ -35,17 +46,46 @@ def model_card(spec: TokenizerSpec, fingerprint: str, about: str = "") -> str:
         "origin": spec.origin or "not stated",
         "weights": fingerprint,
     }
-    front = ["---", "library_name: tokaudio", *([f"license: {spec.licence}"] if spec.licence else [])]
-    front += ["tags:", "- audio", "- audio-tokenizer", f"- {spec.kind}", "---"]
+    if (compared := _comparison(spec.name)) is not None:
+        rows["verification"] = compared
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
     usage = [
         "```python",
         "from tokaudio import Tokenizer",
         "",
-        f'tokenizer = Tokenizer.from_pretrained("{spec.name}")',
+        f'tokenizer = Tokenizer.from_pretrained("{name or spec.name}")',
         'tokens = tokenizer.encode("speech.wav")',
         "audio = tokenizer.decode(tokens)",
         "```",
     ]
-    parts = [*front, "", f"# {spec.name}", "", *table, "", *usage, *(["", about.strip()] if about else [])]
+    parts = [
+        *_front_matter(spec),
+        "",
+        f"# {spec.name}",
+        "",
+        *table,
+        "",
+        *usage,
+        *(["", about.strip()] if about else []),
+    ]
     return "\n".join(parts) + "\n"
+
+
+def _front_matter(spec: TokenizerSpec) -> list[str]:
+    """Return what the Hub reads: identifiers it knows, or `other`; nothing where no licence is stated."""
+    lines = ["---", "library_name: tokaudio"]
+    if spec.licence and not spec.licence.startswith("not stated"):
+        known = re.fullmatch(r"[a-z0-9][a-z0-9.-]*", spec.licence)
+        lines.append(f"license: {spec.licence if known else 'other'}")
+    paper = re.fullmatch(r"arXiv:(\d{4}\.\d{4,5})", spec.paper)
+    lines += ["tags:", "- audio", "- audio-tokenizer", f"- {spec.kind}"]
+    return [*lines, *([f"- arxiv:{paper[1]}"] if paper else []), "---"]
+
+
+def _comparison(name: str) -> str | None:
+    """Return how far the codes of a published tokenizer were compared; None for others."""
+    try:
+        entry = find(name)
+    except UnknownNameError:
+        return None
+    return None if entry is None else _COMPARED.get(entry.status)
