@@ -237,8 +237,9 @@ def join_gaps(chains: Sequence[ResidualLookup], path: Tensor) -> Gap:
 
     Example:
         >>> level = Level(torch.tensor([[0.0], [1.0]]))
-        >>> chains = [ResidualLookup(torch.tensor([[0.4]]), [level]), ResidualLookup(torch.zeros(1, 1), [level], first=1)]
-        >>> join_gaps(chains, torch.tensor([[0], [0]]))(1, 0, 1, 0).ours
+        >>> first = ResidualLookup(torch.tensor([[0.4]]), [level])
+        >>> second = ResidualLookup(torch.zeros(1, 1), [level], first=1)
+        >>> join_gaps([first, second], torch.tensor([[0], [0]]))(1, 0, 1, 0).ours
         1.0
     """
     owner = {lookup.first + k: lookup.gap(path) for lookup in chains for k in range(len(lookup.levels))}

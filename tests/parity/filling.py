@@ -137,7 +137,10 @@ class FilledLevel(NamedTuple):
 
 @torch.no_grad()
 def fill_euclidean(residual: Tensor, size: int, generator: torch.Generator) -> FilledLevel:
-    """Draw one codebook `[V, D]` from residual vectors `[N, D]`, jittered, and shrunk so that the residual shrinks.
+    """Draw one codebook `[V, D]` near residual vectors `[N, D]`: their directions, jittered, at a spread of lengths.
+
+    Codewords are shorter than the vectors, so that every level makes the residual smaller, as a trained one does;
+    copies of the vectors would leave most later residuals as they are, and the deep levels all alike.
 
     Example:
         >>> vectors = torch.randn(500, 8, generator=torch.Generator().manual_seed(0))
@@ -145,10 +148,8 @@ def fill_euclidean(residual: Tensor, size: int, generator: torch.Generator) -> F
         >>> level.codebook.shape, bool(level.residual.square().mean() < vectors.square().mean())
         (torch.Size([64, 8]), True)
     """
-    book = _drawn(residual, size, generator)
-    chosen = book[torch.cdist(residual, book).argmin(1)]
-    shrink = ((residual * chosen).sum() / chosen.square().sum().clamp(min=1e-12)).clamp(0.1, 1.0)
-    book = book * shrink
+    length = residual.norm(dim=1).median() * (0.2 + 0.5 * torch.rand(size, 1, generator=generator))
+    book = F.normalize(_drawn(residual, size, generator, jitter=0.5)) * length
     return FilledLevel(book, residual - book[torch.cdist(residual, book).argmin(1)])
 
 
@@ -219,8 +220,8 @@ def fill_residual_euclidean(latents: Tensor, sizes: Sequence[int], seed: int = 0
     return books
 
 
-def _drawn(vectors: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Return `size` of the vectors, as many different ones as there are, each moved a little."""
+def _drawn(vectors: Tensor, size: int, generator: torch.Generator, *, jitter: float = 0.2) -> Tensor:
+    """Return `size` of the vectors, as many different ones as there are, each moved by `jitter` of their spread."""
     order = torch.cat([torch.randperm(len(vectors), generator=generator) for _ in range(-(-size // len(vectors)))])
-    jitter = 0.2 * vectors.std(0) * torch.randn(size, vectors.shape[1], generator=generator)
-    return vectors[order[:size]] + jitter
+    noise = torch.randn(size, vectors.shape[1], generator=generator)
+    return vectors[order[:size]] + jitter * vectors.std(0) * noise

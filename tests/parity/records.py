@@ -32,7 +32,7 @@ class ParityRecord:
         non_tie_flips: those that are not; the test fails on any.
         distinct: least number of distinct codes that a codebook showed.
         audio_difference: greatest of the decoded audio, absolute; None where nothing is decoded.
-        feature_difference: greatest of the features, relative to their peak where that is above 1; None if not compared.
+        feature_difference: greatest of the features, relative to their peak if above 1; None if not compared.
     """
 
     family: str
@@ -73,7 +73,7 @@ def record(
         (3, 3)
     """
     row = ParityRecord(
-        name.split("-")[0],
+        name.partition("-")[0],
         name,
         oracle,
         layout,

@@ -1,4 +1,4 @@
-"""SNAC 24, 32 and 44.1 kHz (arXiv:2410.14411): the author's package `snac`; layout `snac` (pytorch_model.bin, config.json)."""
+"""SNAC 24, 32 and 44.1 kHz (arXiv:2410.14411): the package `snac`; layout `snac` (pytorch_model.bin, config.json)."""
 
 from __future__ import annotations
 
