@@ -21,6 +21,7 @@ _SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Shorter than this, a digest says too little to refuse or to trust a file.
 _LEAST_DIGITS = 8
+_REMEDY = "delete it and load again"
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -71,7 +72,7 @@ def is_digest(text: str) -> bool:
     return bool(_SHA1.fullmatch(text) or _SHA256.fullmatch(text))
 
 
-def check_file(path: str | os.PathLike[str], *expected: str, stamps: Path | None = None) -> None:
+def check_file(path: str | os.PathLike[str], *expected: str, stamps: Path | None = None, remedy: str = _REMEDY) -> None:
     """Refuse a file that none of the expected digests names; nothing is checked where none is given.
 
     Args:
@@ -79,6 +80,7 @@ def check_file(path: str | os.PathLike[str], *expected: str, stamps: Path | None
         *expected: digests as [`matches`][tokaudio.digests.matches] takes them, one of which must fit.
         stamps: folder in which to remember a file that was found right, by its size and time of change, so that it is
             read only once. It is made if need be; where it cannot be written, the file is read every time.
+        remedy: what the message advises.
 
     Raises:
         CheckpointError: if the file is another, damaged, or only half there.
@@ -98,7 +100,7 @@ def check_file(path: str | os.PathLike[str], *expected: str, stamps: Path | None
         return
     if not any(matches(path, digest) for digest in expected):
         problem = f"is damaged or half-downloaded ({state.st_size:,} bytes, whose digest is not {expected[0][:12]}...)"
-        raise CheckpointError(one_line(path, problem, "delete it and load again"))
+        raise CheckpointError(one_line(path, problem, remedy))
     if stamp is not None:
         with suppress(OutputError, OSError):
             stamp.parent.mkdir(parents=True, exist_ok=True)

@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tokaudio.catalogue import Entry, find, list_tokenizers
+from tokaudio.catalogue import Entry, find, known_digests, list_tokenizers
+from tokaudio.checkpoints.reading import SUFFIXES
+from tokaudio.digests import check_file
 from tokaudio.errors import UnknownNameError, one_line
 from tokaudio.hub import fetch_folder, split_name
-
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".th", ".ckpt", ".nemo", ".onnx")
 
 
 class Resolved(NamedTuple):
@@ -40,15 +40,17 @@ def default_files(names: Sequence[str]) -> list[str]:
     """
     top = sorted(name for name in names if "/" not in name)
     configs = [name for name in top if name == "config.json" or name.endswith((".yaml", ".yml"))]
-    weights = [name for name in top if name.endswith(_WEIGHTS)]
+    weights = [name for name in top if name.endswith(SUFFIXES)]
     for favourite in ("model.safetensors", "pytorch_model.bin"):
         if favourite in weights:
             return [*configs, favourite]
-    if len(weights) != 1:
-        what = (
-            f"holds {len(weights)} files that could be weights ({', '.join(weights[:5])})" if weights else "holds none"
+    if not weights:
+        raise UnknownNameError("holds no weights; check the name")
+    if len(weights) > 1:
+        shown = ", ".join(weights[:5])
+        raise UnknownNameError(
+            f"holds {len(weights)} files of weights ({shown}); download one and give its path"
         )
-        raise UnknownNameError(f"{what}; download the right one and give its path")
     return [*configs, *weights]
 
 
@@ -119,6 +121,29 @@ def resolve(
         by_repo.setdefault(repo or entry.repo, []).append(path)
     paths = {file: fetch(repo, files) / file for repo, files in by_repo.items() for file in files}
     return Resolved(_together(entry, list(paths.values())), entry.name)
+
+
+def check_originals(path: Path) -> None:
+    """Refuse a file that has the name of a published one, with a known SHA-256, and other content.
+
+    Args:
+        path: a file, or a folder of files.
+
+    Raises:
+        CheckpointError: if a file is not the published one.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "encodec_24khz-d7cc33bc.th")
+        >>> size = path.write_bytes(b"half of it")
+        >>> try:
+        ...     check_originals(path)
+        ... except ValueError as error:
+        ...     print(str(error).split("; ")[1])
+        get an intact copy, or rename it if it is another one
+    """
+    for file in [path] if path.is_file() else sorted(path.iterdir()):
+        check_file(file, *known_digests(file.name), remedy="get an intact copy, or rename it if it is another one")
 
 
 def _require_loadable(entry: Entry, name: str) -> None:
