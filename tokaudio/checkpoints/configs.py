@@ -21,7 +21,7 @@ def parse_yaml(text: bytes, where: str) -> Any:
     """
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
         """Knows no classes."""
 
     def plain(loader: Any, _tag: str, node: Any) -> Any:

@@ -52,7 +52,7 @@ def read_torch(content: memoryview, where: Path) -> Mapping[Any, Any]:
         CheckpointError: if it is damaged, hostile, or no dictionary.
     """
     try:
-        result = _read_zip(content, where) if content[:2] == b"PK" else _read_old(content, where)
+        result = _read_zip(content, where) if bytes(content[:2]) == b"PK" else _read_old(content, where)
     except (CheckpointError, MemoryError):
         raise
     except Exception as error:
@@ -127,7 +127,9 @@ def _read_old(content: memoryview, where: Path) -> Any:
     for key in load():
         values, itemsize = waiting[str(key)]
         (numel,) = _COUNT.unpack(stream.read(_COUNT.size))
-        if numel * itemsize != len(values) or cast(io.BufferedReader, stream).readinto(values.numpy()) != len(values):
+        if numel * itemsize != len(values) or cast(io.BufferedReader, stream).readinto(
+            cast(Any, values.numpy())
+        ) != len(values):
             raise ValueError("values are missing")
     return result
 

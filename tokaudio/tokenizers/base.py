@@ -96,7 +96,12 @@ class Tokenizer(nn.Module, ABC):
         from tokaudio.tokenizers.pretrained import load_tokenizer
 
         tokenizer = load_tokenizer(
-            name_or_path, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
+            name_or_path,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            token=token,
+            expected=cls,
         )
         if not isinstance(tokenizer, cls):
             raise CheckpointError(f"{name_or_path}: is a {type(tokenizer).__name__}, not a {cls.__name__}")

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tokaudio.atomic import atomic_write, output_error
 from tokaudio.catalogue import builtin_folder
+from tokaudio.checkpoints import check_tensors, read_checkpoint
+from tokaudio.checkpoints.configs import read_mapping
 from tokaudio.errors import CheckpointError, OutputError, TokaudioError, UnknownNameError, one_line
 from tokaudio.tokenizers.base import Tokenizer
+from tokaudio.tokenizers.building import float_dtype, make_unfilled, skeleton
 from tokaudio.tokenizers.card import model_card
+from tokaudio.tokenizers.published import PublishedSource, load_published
 from tokaudio.tokenizers.registry import make_untrained
-from tokaudio.tokenizers.resolve import resolve
+from tokaudio.tokenizers.resolve import check_originals, resolve
 
 FORMAT, VERSION = "tokaudio-tokenizer", 1
-# What float32 holds exactly; float64 would be rounded, or overflow after it was found finite.
-_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def load_tokenizer(
@@ -31,44 +33,88 @@ def load_tokenizer(
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     token: str | bool | None = None,
+    expected: type[Tokenizer] = Tokenizer,
 ) -> Tokenizer:
     """Load a tokenizer; see [`Tokenizer.from_pretrained`][tokaudio.Tokenizer.from_pretrained].
 
     `revision`, `cache_dir`, `local_files_only` and `token` concern the Hub only; folders and built-in names need none.
+    `expected` is the class that published files must be of.
     """
     # A built-in name comes first: a folder that happens to be called so must not slip its weights in.
     folder = builtin_folder(name_or_path) if isinstance(name_or_path, str) else None
     folder = folder or Path(name_or_path)
+    name = None
     if not folder.exists():
         if not isinstance(name_or_path, str):
             raise UnknownNameError(one_line(name_or_path, "is missing", "check the path"))
-        folder = resolve(
+        folder, name = resolve(
             name_or_path,
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
             token=token,
-        ).path
-    return load_folder(folder)
+        )
+    check_originals(folder)
+    return load_folder(folder, expected=expected, name=name)
 
 
-def load_folder(folder: Path) -> Tokenizer:
-    """Load a tokenizer from a folder; it comes in eval mode, on the CPU, in float32.
+def load_folder(folder: Path, *, expected: type[Tokenizer] = Tokenizer, name: str | None = None) -> Tokenizer:
+    """Load a tokenizer from a folder, of `save_pretrained` or as published, or from one file as published.
+
+    It comes in eval mode, on the CPU, in float32.
+
+    Args:
+        folder: the folder or file.
+        expected: the class that was asked for, which published files must be of.
+        name: what published files are called; see [`PublishedSource`][tokaudio.tokenizers.published.PublishedSource].
 
     Raises:
         CheckpointError: if a file is missing or damaged, or a tensor is missing, unknown, misshapen or non-finite.
     """
+    if not _is_ours(folder):
+        return load_published(PublishedSource(folder, name=name), expected=expected)
     config = read_config(folder / "config.json")
-    try:
-        tokenizer = make_untrained(config)
-    except (TokaudioError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
-        problem = " ".join(str(error).split())
-        raise CheckpointError(one_line(folder / "config.json", problem, "get an intact copy")) from error
     path = folder / "model.safetensors"
     tensors = read_tensors(path)
-    check_tensors(tensors, tokenizer.state_dict(), str(path))
-    tokenizer.load_state_dict({name: value.float() for name, value in tensors.items()})
+
+    def make() -> Tokenizer:
+        return make_untrained(config)
+
+    with _explained(folder / "config.json"):
+        state = skeleton(make)
+    # Before any memory is taken, as the configuration may ask for more than there is.
+    if state is not None:
+        check_tensors(tensors, state, str(path))
+    with _explained(folder / "config.json"):
+        tokenizer = make_unfilled(make)
+    if state is None:
+        check_tensors(tensors, tokenizer.state_dict(), str(path))
+    tokenizer.load_state_dict({name: value.to(float_dtype(value)) for name, value in tensors.items()})
     return tokenizer.eval().requires_grad_(False)
+
+
+def _is_ours(folder: Path) -> bool:
+    path = folder / "config.json"
+    return path.is_file() and read_mapping(path).get("format") == FORMAT
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what a configuration makes go wrong into one line."""
+    try:
+        yield
+    except (TokaudioError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        problem = " ".join(str(error).split())
+        raise CheckpointError(one_line(path, problem, "get an intact copy")) from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: if it is missing or damaged.
+    """
+    return read_checkpoint(path).tensors
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -86,41 +132,6 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: is missing; give a folder that save_pretrained made") from error
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error}); copy or save it again") from error
-
-
-def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:
-    """Refuse tensors that are missing, unknown, misshapen, of a wrong type, or that hold a NaN or an Inf.
-
-    One NaN in a codebook would win every comparison and turn all sound into one code, silently.
-    """
-    for problem, names in (
-        ("lacks", sorted(expected.keys() - found.keys())),
-        ("has the unknown", sorted(found.keys() - expected.keys())),
-    ):
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise CheckpointError(f"{where}: {problem} tensor {names[0]!r}{more}; are these another model's weights?")
-    for name, tensor in found.items():
-        if tensor.shape != expected[name].shape:
-            shapes = f"{list(tensor.shape)}, not {list(expected[name].shape)}"
-            raise CheckpointError(f"{where}: tensor {name!r} has shape {shapes}; are these another model's weights?")
-        if tensor.dtype not in _DTYPES:
-            raise CheckpointError(f"{where}: tensor {name!r} is {tensor.dtype}; save it again in float32 or float16")
-        if not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(f"{where}: tensor {name!r} holds a NaN or an Inf; get an intact copy")
-
-
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> Path:
     """Write a tokenizer's folder; each file appears complete or not at all.
 
@@ -132,8 +143,9 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> Path:
     from safetensors.torch import save
 
     state = {name: value.detach().cpu().contiguous() for name, value in tokenizer.state_dict().items()}
-    if all(bool((value.half().float() == value).all()) for value in state.values()):
-        state = {name: value.half() for name, value in state.items()}
+    floats = {name: value for name, value in state.items() if value.is_floating_point()}
+    if all(bool((value.half().float() == value).all()) for value in floats.values()):
+        state |= {name: value.half() for name, value in floats.items()}
     config = {"format": FORMAT, "version": VERSION, **tokenizer.config(), "spec": tokenizer.spec.to_dict()}
     contents = {
         "model.safetensors": save(state, metadata={"format": "pt"}),

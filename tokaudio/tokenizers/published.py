@@ -9,26 +9,35 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
-from tokaudio.checkpoints import Checkpoint, check_tensors, fold_weight_norm, folded_names, read_checkpoint, read_shapes
+from tokaudio.checkpoints import Checkpoint, fold_weight_norm, folded_names, read_checkpoint, read_shapes
 from tokaudio.checkpoints.configs import read_mapping
 from tokaudio.checkpoints.reading import SUFFIXES
 from tokaudio.errors import CheckpointError, TokaudioError, one_line
 from tokaudio.tokenizers.base import Tokenizer
+from tokaudio.tokenizers.building import build, load_tensors
+
+__all__ = [
+    "PublishedFamily",
+    "PublishedSource",
+    "build",
+    "load_published",
+    "load_tensors",
+    "recognise",
+    "title_of",
+]
 
 _STANDARD = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 # What trainers leave next to the weights.
 _NOT_WEIGHTS = ("training_args*", "optimizer*", "scheduler*", "rng_state*", "scaler*", "*-of-*")
 _YAML = (".yaml", ".yml")
-Module = TypeVar("Module", bound=nn.Module)
 
 
 class PublishedSource:
@@ -206,13 +215,15 @@ def load_published(source: PublishedSource, *, expected: type[Tokenizer] = Token
     """
     if not source.path.exists():
         raise CheckpointError(one_line(source.path, "is missing", "check the path, or download it"))
-    if isinstance(expected, PublishedFamily) and expected.recognises(source):
-        family: PublishedFamily = expected
-    else:
-        family = recognise(source)
-        if not (isinstance(family, type) and issubclass(family, expected)):
-            problem = f"is a {title_of(family)} checkpoint, not a {title_of(expected)} one"
-            raise CheckpointError(one_line(source.path, problem, "load it with Tokenizer.from_pretrained"))
+    if not source.weight_files():
+        source.weight_file()
+    # A class that was named needs no vote: its own word is enough.
+    named: Any = expected
+    own_word = isinstance(named, PublishedFamily) and _recognises(named, source)
+    family: Any = named if own_word else recognise(source)
+    if not issubclass(family, expected):
+        problem = f"is a {title_of(family)} checkpoint, not a {title_of(expected)} one"
+        raise CheckpointError(one_line(source.path, problem, "load it with Tokenizer.from_pretrained"))
     try:
         tokenizer = family.from_published(source)
     except TokaudioError:
@@ -224,103 +235,17 @@ def load_published(source: PublishedSource, *, expected: type[Tokenizer] = Token
     return _finished(tokenizer, str(source.path))
 
 
-def load_tensors(
-    module: nn.Module,
-    tensors: Mapping[str, Tensor],
-    where: str,
-    *,
-    ignore: Iterable[str] = (),
-    describe: Callable[[], str] | None = None,
-) -> None:
-    """Give a module its weights, after a check that they are the right ones; floats become float32.
-
-    Args:
-        module: its state dict says what is needed.
-        tensors: by the module's own names, weight norm folded.
-        where: the file, for messages.
-        ignore: beginnings of names that may be there and are not needed, such as `quantizer.ema.`.
-        describe: as for `check_tensors`.
-
-    Raises:
-        CheckpointError: if a tensor is missing, unknown, misshapen or non-finite.
-
-    Example:
-        >>> layer = nn.Linear(1, 1, bias=False)
-        >>> load_tensors(layer, {"weight": torch.ones(1, 1), "ema.x": torch.ones(3)}, "a.pth", ignore=["ema."])
-        >>> layer.weight.item()
-        1.0
-    """
-    expected = module.state_dict()
-    kept = _kept(tensors, expected, ignore)
-    check_tensors(kept, expected, where, describe=describe)
-    # Copies: the tensors may be views of a file that changes later.
-    own = {name: value.to(_dtype(value), copy=True).contiguous() for name, value in kept.items()}
-    module.load_state_dict(own, assign=True)
-    module.requires_grad_(False)
-
-
-def build(
-    make: Callable[[], Module],
-    tensors: Mapping[str, Tensor],
-    where: str,
-    *,
-    ignore: Iterable[str] = (),
-    describe: Callable[[], str] | None = None,
-) -> Module:
-    """Make a module and give it its weights, without memory for sizes that the tensors do not have.
-
-    The module is first made on the meta device, where it takes no memory, and compared with the tensors; then for
-    real, without the time that random weights take.
-
-    Args:
-        make: makes the module, the same each time, without looking at values of its own tensors.
-        tensors: as for `load_tensors`.
-        where: the file, for messages.
-        ignore: as for `load_tensors`.
-        describe: as for `check_tensors`.
-
-    Raises:
-        CheckpointError: if a tensor is missing, unknown, misshapen or non-finite.
-
-    Example:
-        >>> build(lambda: nn.Linear(1, 1, bias=False), {"weight": torch.ones(1, 1)}, "a.pth").weight.item()
-        1.0
-    """
-    with torch.device("meta"):
-        expected = make().state_dict()
-    check_tensors(_kept(tensors, expected, ignore), expected, where, describe=describe)
-    with _NoRandomWeights():
-        module = make()
-    load_tensors(module, tensors, where, ignore=ignore)
-    return module
-
-
-class _NoRandomWeights(TorchFunctionMode):
-    """Leaves weights as they are where they would be drawn at random."""
-
-    _SKIPPED = frozenset({"uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_"})
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__name__", "") in self._SKIPPED:
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
+def _recognises(family: PublishedFamily, source: PublishedSource) -> bool:
+    try:
+        return family.recognises(source)
+    except CheckpointError:
+        # Others may need other files; if none can read them, one of them says why.
+        return False
 
 
 def title_of(family: object) -> str:
     """Return what messages call a class of tokenizers."""
     return str(getattr(family, "TITLE", None) or getattr(family, "__name__", family))
-
-
-def _kept(tensors: Mapping[str, Tensor], expected: Mapping[str, Any], ignore: Iterable[str]) -> dict[str, Tensor]:
-    prefixes = tuple(ignore)
-    return {name: value for name, value in tensors.items() if name in expected or not name.startswith(prefixes)}
-
-
-def _dtype(value: Tensor) -> torch.dtype:
-    return torch.float32 if value.is_floating_point() else value.dtype
 
 
 def _finished(tokenizer: Tokenizer, where: str) -> Tokenizer:
