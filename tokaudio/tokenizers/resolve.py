@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from tokaudio.atomic import output_error
 from tokaudio.catalogue import Entry, find, known_digests, list_tokenizers
 from tokaudio.checkpoints.reading import SUFFIXES
 from tokaudio.digests import check_file
@@ -28,8 +30,12 @@ class Resolved(NamedTuple):
     name: str
 
 
-def default_files(names: Sequence[str]) -> list[str]:
+def default_files(names: Sequence[str], *, repo: str = "the repository") -> list[str]:
     """Return the files of a repository that make a tokenizer: its configuration, and one file of weights.
+
+    Args:
+        names: of all files in it.
+        repo: its name, for messages.
 
     Raises:
         UnknownNameError: if there are no weights, or several files that could be them.
@@ -45,12 +51,11 @@ def default_files(names: Sequence[str]) -> list[str]:
         if favourite in weights:
             return [*configs, favourite]
     if not weights:
-        raise UnknownNameError("holds no weights; check the name")
+        raise UnknownNameError(one_line(repo, "holds no weights", "check the name"))
     if len(weights) > 1:
         shown = ", ".join(weights[:5])
-        raise UnknownNameError(
-            f"holds {len(weights)} files of weights ({shown}); download one and give its path"
-        )
+        problem = f"holds {len(weights)} files of weights ({shown})"
+        raise UnknownNameError(one_line(repo, problem, "download the right one and give its path"))
     return [*configs, *weights]
 
 
@@ -95,7 +100,7 @@ def resolve(
     if entry is None:
         folder = fetch_folder(
             bare,
-            files=default_files,
+            files=partial(default_files, repo=bare),
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
@@ -167,16 +172,25 @@ def _together(entry: Entry, paths: Sequence[Path]) -> Path:
     if {path.name for path in paths} == {path.name for path in folder.iterdir() if path.name != "README.md"}:
         return folder
     repo = next(parent for parent in folder.parents if parent.name == "snapshots").parent
-    view = repo / ".tokaudio" / f"{entry.name}-{folder.name}"
-    view.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        link = view / path.name
-        if link.is_file() and link.samefile(path):
-            continue
-        with suppress(FileNotFoundError):
-            link.unlink()
-        try:
-            link.symlink_to(path.resolve())
-        except OSError:
-            shutil.copyfile(path, link)
+    # Of these files and no others, also when a later catalogue lists other ones.
+    key = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode()).hexdigest()[:16]
+    view = repo / ".tokaudio" / f"{entry.name}-{key}"
+    try:
+        view.mkdir(parents=True, exist_ok=True)
+        for path in paths:
+            if not ((link := view / path.name).is_file() and link.samefile(path)):
+                _link(link, path.resolve())
+    except OSError as error:
+        raise output_error(view, error) from error
     return view
+
+
+def _link(link: Path, target: Path) -> None:
+    """Put a link in place at once, or a copy where there are no links; other processes may do the same now."""
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.symlink_to(target)
+    except OSError:
+        shutil.copyfile(target, temporary)
+    temporary.replace(link)
