@@ -84,7 +84,7 @@ def build(variant: str, *, seed: int, full_size: bool) -> DacPeer:
     scatter(model, seed)
     peer = DacPeer(size, model, descript=bool(descript), full_size=full_size)
     facts = peer.facts
-    seconds = 6.0 if full_size else 10.0
+    seconds = 4.0 if full_size else 8.0
     sound = torch.cat(
         [signals(facts.sample_rate, seed + 1, seconds=seconds), recording(facts.sample_rate, seconds=4.0)], dim=1
     )

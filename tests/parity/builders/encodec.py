@@ -158,7 +158,7 @@ def build(variant: str, *, seed: int, full_size: bool) -> EncodecPeer:
     facts = peer.facts
     sound = torch.cat(
         [
-            signals(facts.sample_rate, seed + 1, seconds=16.0, channels=facts.channels),
+            signals(facts.sample_rate, seed + 1, seconds=4.0 if full_size else 10.0, channels=facts.channels),
             recording(facts.sample_rate, seconds=4.0, channels=facts.channels),
         ],
         dim=1,

@@ -101,7 +101,7 @@ def build(variant: str, *, seed: int, full_size: bool) -> SnacPeer:
     facts = peer.facts
     sound = torch.cat(
         [
-            signals(facts.sample_rate, seed + 1, seconds=8.0 if full_size else 12.0),
+            signals(facts.sample_rate, seed + 1, seconds=4.0 if full_size else 8.0),
             recording(facts.sample_rate, seconds=4.0),
         ],
         dim=1,
