@@ -70,6 +70,8 @@ class _Walk:
             return value
         if isinstance(value, (torch.dtype, torch.device, Path)):
             return str(value)
+        if isinstance(value, Placeholder) and not value:
+            return _NOTHING
         if isinstance(value, Mapping):
             items = {str(key): self._plain(item, depth + 1) for key, item in value.items()}
             return items if _NOTHING not in items.values() else _NOTHING

@@ -160,6 +160,8 @@ _STORAGES = {
     "ComplexDoubleStorage": torch.complex128,
 }
 
+_DTYPES = frozenset(_STORAGES.values())
+
 
 class InertUnpickler(pickle.Unpickler):
     """Reads a pickle of `torch.save` without running anything of it.
@@ -200,10 +202,15 @@ class InertUnpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Tensor:
         """Return the values of a storage."""
-        if not (isinstance(pid, tuple) and len(pid) == 5 and pid[0] == "storage" and isinstance(pid[1], torch.dtype)):
+        if not (isinstance(pid, tuple) and len(pid) in (5, 6) and pid[0] == "storage" and pid[1] in _DTYPES):
             raise pickle.UnpicklingError("refers to values in an unknown way")
-        _, dtype, key, _, numel = pid
-        return self._storage(str(key), dtype, int(numel))
+        _, dtype, key, _, numel, *view = pid
+        values = self._storage(str(key), dtype, int(numel))
+        if not view or view[0] is None:
+            return values
+        # Old files name a part of other values: its own key, where it begins, its length.
+        _, start, length = view[0]
+        return values.narrow(0, int(start), int(length))
 
 
 def _storage_dtype(name: str) -> torch.dtype:

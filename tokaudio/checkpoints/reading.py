@@ -107,6 +107,8 @@ def _reader(path: Path) -> Reader:
         raise CheckpointError(one_line(path, problem, "run git lfs pull, or download it from its page"))
     if start.lstrip()[:9].lower() in (b"<!doctype", b"<html>\n<h") or start.lstrip()[:5].lower() == b"<html":
         raise CheckpointError(one_line(path, "is a web page, not weights", "download the file itself"))
+    if not start.strip(b"\0"):
+        raise CheckpointError(one_line(path, "holds nothing but zeros, as a broken download does", "download it again"))
     # Safetensors begin with the length of their header, which may look like any other mark.
     if (start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size) or path.suffix == _SAFE:
         return read_safetensors
@@ -116,8 +118,6 @@ def _reader(path: Path) -> Reader:
         return read_onnx
     if path.suffix == ".nemo" or tarfile.is_tarfile(path):
         return _nemo
-    if not start.strip(b"\0"):
-        raise CheckpointError(one_line(path, "holds nothing but zeros, as a broken download does", "download it again"))
     known = ", ".join(SUFFIXES)
     raise CheckpointError(one_line(path, "is no checkpoint of a known kind, or damaged", f"give one of {known}"))
 

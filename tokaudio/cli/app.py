@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from tokaudio.cli.convert import convert
 from tokaudio.cli.decode import decode
 from tokaudio.cli.doctor import doctor
 from tokaudio.cli.encode import encode
@@ -40,6 +41,7 @@ for _name, _command in (
     ("encode", encode),
     ("decode", decode),
     ("roundtrip", roundtrip),
+    ("convert", convert),
     ("list", list_command),
     ("info", info),
     ("doctor", doctor),
