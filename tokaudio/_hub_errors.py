@@ -35,15 +35,16 @@ def explained(repo_id: str, revision: str | None, done: str) -> Iterator[None]:
         Traceback (most recent call last):
         tokaudio._hub_errors.UnreachableError: it could not be read (ConnectionResetError: by peer)
     """
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         yield
     except (TokaudioError, UnreachableError):
         raise
-    except HfHubHTTPError as error:
-        raise _refusal(repo_id, revision, done, error) from error
     except Exception as error:
+        # In older versions of the client, a file missing here while the network is down is a kind of answer, too.
+        if isinstance(error, HfHubHTTPError) and not isinstance(error, LocalEntryNotFoundError):
+            raise _refusal(repo_id, revision, done, error) from error
         # A class of the network library, which differs between versions of the client, or an answer that is no JSON.
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         reason = " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
