@@ -1,0 +1,59 @@
+"""Elementwise work in one pass over memory, where PyTorch needs several: compiled on first use by numba.
+
+Where numba cannot be had, or off the CPU, PyTorch's own operations do the same.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@cache
+def _compiled() -> Any:
+    """Return the compiled functions, or None where numba is missing or broken."""
+    try:
+        from tokaudio.nn import _numba_kernels
+    except Exception:  # numba fails in many ways on platforms that it does not know
+        return None
+    return _numba_kernels
+
+
+def snake(steps: Tensor, alpha: Tensor, scale: Tensor) -> Tensor:
+    """Return `x + scale * sin(alpha * x) ** 2` (arXiv:2006.08195, equation 3) of `[n, C]`, per channel `[C]`.
+
+    Example:
+        >>> snake(torch.tensor([[1.0]]), torch.tensor([2.0]), torch.tensor([0.5]))
+        tensor([[1.4134]])
+    """
+    compiled = _compiled() if steps.device.type == "cpu" and not torch.is_grad_enabled() else None
+    if compiled is None:
+        return steps + scale * torch.sin(alpha * steps).square()
+    steps = steps.contiguous()
+    out = torch.empty_like(steps)
+    compiled.snake(steps.numpy(), alpha.detach().numpy(), scale.detach().numpy(), out.numpy())
+    return out
+
+
+def depthwise(steps: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int, dilation: int, count: int) -> Tensor:
+    """Return the `[count, C]` first steps of the convolution of every channel of `[n, C]` with its taps `[C, k]`.
+
+    Example:
+        >>> depthwise(torch.ones(5, 1), torch.ones(1, 3), None, stride=1, dilation=1, count=3).T
+        tensor([[3., 3., 3.]])
+    """
+    compiled = _compiled() if steps.device.type == "cpu" and not torch.is_grad_enabled() else None
+    if compiled is None:
+        out = F.conv1d(steps.T[None], weight[:, None], bias, stride, 0, dilation, steps.shape[1])
+        return out[0, :, :count].T.contiguous()
+    steps = steps.contiguous()
+    out = torch.empty(count, steps.shape[1])
+    bias = torch.zeros(steps.shape[1]) if bias is None else bias.detach()
+    compiled.depthwise(
+        steps.numpy(), weight.detach().T.contiguous().numpy(), bias.numpy(), stride, dilation, out.numpy()
+    )
+    return out
