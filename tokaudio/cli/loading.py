@@ -88,9 +88,9 @@ class Decoders:
         """Return the tokenizer for a token file that was made by `wanted`.
 
         Raises:
-            TokensError: if it is another than the one to use, or does not ship with tokaudio.
+            TokensError: if it is another than the one to use, or has no name that tokaudio knows.
         """
-        from tokaudio.tokenizers import list_tokenizers
+        from tokaudio.catalogue import list_tokenizers
 
         if self._only is not None:
             if self._only.spec.name != wanted:
@@ -99,7 +99,8 @@ class Decoders:
             return self._only
         with self._lock:
             if wanted not in self._loaded:
-                if wanted not in list_tokenizers():
+                # Only names of our own: a file must not say what is fetched from anywhere.
+                if wanted not in list_tokenizers(published=True):
                     problem = f"its tokens were made by {wanted}, which does not ship with tokaudio"
                     raise TokensError(one_line(path, problem, "name the folder of that tokenizer (-t FOLDER)"))
                 self._loaded[wanted] = open_tokenizer(wanted, self._device)

@@ -8,7 +8,12 @@ import typer
 
 TokenizerName = Annotated[
     str,
-    typer.Option("-t", "--tokenizer", metavar="NAME|FOLDER", help="Tokenizer: a name of `list`, or a folder."),
+    typer.Option(
+        "-t",
+        "--tokenizer",
+        metavar="NAME|FOLDER",
+        help="Tokenizer: a name of `list`, a folder, a file of weights, or OWNER/NAME on the Hub.",
+    ),
 ]
 OptionalTokenizerName = Annotated[
     str | None,
