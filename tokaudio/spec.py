@@ -98,6 +98,8 @@ class TokenizerSpec:
         licence: of the weights.
         paper: identifier of the publication.
         origin: where the weights come from.
+        frame_multiple: a signal is filled up to so many frames, or a multiple of it.
+        least_padding: zero samples that follow the last sample at least, before that.
         codebook_indices: which codebooks of the full tokenizer these are; empty where they are its first ones.
             Set by `select`, so that codes 2 and 5 are never decoded as codes 0 and 1.
 
@@ -122,6 +124,8 @@ class TokenizerSpec:
     licence: str = ""
     paper: str = ""
     origin: str = ""
+    frame_multiple: int = 1
+    least_padding: int = 0
     codebook_indices: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -131,6 +135,8 @@ class TokenizerSpec:
         _require_int("sample_rate", self.sample_rate)
         _require_int("hop_length", self.hop_length)
         _require_int("channels", self.channels)
+        _require_int("frame_multiple", self.frame_multiple)
+        _require_int("least_padding", self.least_padding, minimum=0)
         if self.decode_sample_rate is not None:
             _require_int("decode_sample_rate", self.decode_sample_rate)
         if not isinstance(self.causal, bool):
@@ -214,13 +220,16 @@ class TokenizerSpec:
             (1, 2)
         """
         _require_int("num_samples", num_samples, minimum=0, maximum=2**63 - 1)
-        return -(-num_samples // self.hop_length)
+        if num_samples == 0:
+            return 0
+        step = self.hop_length * self.frame_multiple
+        return -(-(num_samples + self.least_padding) // step) * self.frame_multiple
 
     def num_samples_bounds(self, num_frames: int) -> tuple[int, int]:
-        """Return the least and the greatest number of samples that `num_frames` frames cover.
+        """Return the least and the greatest number of samples that are encoded in `num_frames` frames.
 
         Raises:
-            TokensError: a negative number of frames.
+            TokensError: a negative number of frames, or one that no signal has.
 
         Example:
             >>> spec = TokenizerSpec("mini-codec", "compression", 16_000, 320, (CodebookSpec(1024),))
@@ -228,7 +237,12 @@ class TokenizerSpec:
             (321, 640)
         """
         _require_int("num_frames", num_frames, minimum=0, maximum=2**63 - 1)
-        return max((num_frames - 1) * self.hop_length + 1, 0), num_frames * self.hop_length
+        if num_frames == 0:
+            return 0, 0
+        most = num_frames * self.hop_length - self.least_padding
+        if num_frames % self.frame_multiple or most < 1:
+            raise TokensError(f"{self.name} gives no signal {num_frames} frames; check the number")
+        return max(most - self.frame_multiple * self.hop_length, 0) + 1, most
 
     def select(self, codebooks: int | Sequence[int]) -> TokenizerSpec:
         """Return the spec of fewer codebooks: the first `codebooks`, or those with the given increasing indices.

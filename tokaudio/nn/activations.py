@@ -16,8 +16,8 @@ class Snake(nn.Module):
         input and output `[B, C, T]`.
 
     Example:
-        >>> Snake(3)(torch.zeros(1, 3, 5)).abs().sum()
-        tensor(0.)
+        >>> Snake(3)(torch.zeros(1, 3, 5)).abs().sum().item()
+        0.0
     """
 
     def __init__(self, channels: int) -> None:

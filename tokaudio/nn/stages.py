@@ -118,6 +118,27 @@ class Sliced:
         return out[0] if count == 1 else torch.cat(out)
 
 
+class Aligned:
+    """Lets steps through in multiples of a number, and what is left at the end.
+
+    Example:
+        >>> stage = Aligned(2)
+        >>> stage(torch.ones(3, 1), last=False).shape, stage(torch.ones(2, 1), last=True).shape
+        (torch.Size([2, 1]), torch.Size([3, 1]))
+    """
+
+    def __init__(self, multiple: int) -> None:
+        self._multiple = multiple
+        self._held: Tensor | None = None
+
+    def __call__(self, block: Tensor, last: bool) -> Tensor:
+        """Map `[n, C]` to `[m, C]`."""
+        steps = block if self._held is None else torch.cat([self._held, block])
+        ready = len(steps) if last else len(steps) // self._multiple * self._multiple
+        self._held = steps[ready:].clone()
+        return steps[:ready]
+
+
 class Whole:
     """A function of the whole signal: it waits for the end.
 

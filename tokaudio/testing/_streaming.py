@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from tokaudio.audio.blocks import BlockStream
 from tokaudio.audio.chunk import TileStream
 from tokaudio.testing._case import Case
 from tokaudio.testing.report import require_same
@@ -20,7 +21,7 @@ def _sizes(total: int, size: int) -> list[int]:
     return [min(size, total - start) for start in range(0, total, size)]
 
 
-def _run(stream: TileStream, whole: Tensor, sizes: Iterable[int]) -> Tensor:
+def _run(stream: TileStream | BlockStream, whole: Tensor, sizes: Iterable[int]) -> Tensor:
     """Push `whole` `[C, n]` in pieces and return all that comes out."""
     results, start = [], 0
     for size in sizes:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tokaudio.audio import RESAMPLER, AudioReader, StreamResampler, as_audio, to_channels
+from tokaudio.audio.blocks import BlockStream
 from tokaudio.audio.chunk import TileStream
 from tokaudio.errors import AudioError, CheckpointError, TokensError
 from tokaudio.nn.determinism import exact_inference
@@ -39,8 +40,8 @@ class Streaming:
         decoder: `push(codes [K, n])` and `flush()` return samples `[C, m]`.
     """
 
-    encoder: TileStream
-    decoder: TileStream
+    encoder: TileStream | BlockStream
+    decoder: TileStream | BlockStream
 
 
 class Tokenizer(nn.Module, ABC):
@@ -342,10 +343,10 @@ class Tokenizer(nn.Module, ABC):
 
     # --- shared machinery ------------------------------------------------------------------------------------------
 
-    def _exactly(self, run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        def exact(window: Tensor) -> Tensor:
+    def _exactly(self, run: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def exact(*given: Any) -> Tensor:
             with exact_inference(self.device):
-                return run(window)
+                return run(*given)
 
         return exact
 

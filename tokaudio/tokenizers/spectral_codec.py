@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokaudio.audio.checks import check_block
 from tokaudio.audio.chunk import TilePlan, TileStream
-from tokaudio.errors import AudioError, CheckpointError, TokensError, one_line
+from tokaudio.errors import CheckpointError, TokensError, one_line
 from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralDecoder, SpectralEncoder
 from tokaudio.quantizers import make_quantizer
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.base import Streaming, Tokenizer
+from tokaudio.tokenizers.codec import check_samples
 
 # Frames per tile: long enough that context is a small share of the work, short enough that a tile stays in cache.
 TILE = 100
@@ -116,7 +116,7 @@ class SpectralCodec(Tokenizer):
         no_codes = torch.zeros(num_codebooks, 0, dtype=torch.int64, device=self.device)
         no_sound = torch.zeros(1, 0, dtype=torch.float32, device=self.device)
         return Streaming(
-            TileStream(self._encoder_plan, 1, encode, no_codes, device=self.device, check=_check_samples),
+            TileStream(self._encoder_plan, 1, encode, no_codes, device=self.device, check=check_samples),
             TileStream(
                 self._decoder_plan,
                 num_codebooks,
@@ -147,10 +147,3 @@ class SpectralCodec(Tokenizer):
         signal = self.decoder(vectors)
         edge = self.decoder.context + self.decoder.reach * self.shape.hop_length
         return signal[:, edge : signal.shape[1] - edge]
-
-
-def _check_samples(samples: Tensor) -> None:
-    if not samples.is_floating_point():
-        problem = f"a piece of {samples.dtype}"
-        raise AudioError(one_line("stream", problem, "give float32 samples in [-1, 1]"))
-    check_block(samples, "stream")
