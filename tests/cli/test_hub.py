@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,3 +77,13 @@ def test_a_process_of_its_own_reads_the_variables(place: Path, mini: Hub) -> Non
     done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert Tokens.load(place / "out.npz") == Tokens.load(place / "in.npz")
+
+
+@pytest.mark.parametrize("name", ["facebook/encodec_24khz", "focalcodec-12.5hz"])
+def test_info_takes_published_names_for_no_files(cli: Cli, place: Path, mini: Hub, name: str, monkeypatch: Any) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    entries = tuple(dataclasses.replace(entry, status="unverified") for entry in catalogue.published())
+    monkeypatch.setattr(catalogue, "published", lambda: entries)
+    done = cli("info", name)
+    assert done.code == 3
+    assert "is not in the cache, and HF_HUB_OFFLINE is set; run: hf download" in done.failures[0]

@@ -35,13 +35,15 @@ def info(
 
     For an audio file, also how the tokenizer of -t would treat it.
     """
+    from tokaudio.catalogue import find
+
     path = Path(subject)
     folder = path.is_dir()
     if path.suffix.lower() in TOKEN_SUFFIXES and not folder:
         facts, shown = _about_tokens(subject)
     elif os.path.lexists(subject) and not folder:
         facts, shown = _about_audio(subject, tokenizer)
-    elif not folder and (os.sep in subject or path.suffix):
+    elif not folder and (os.sep in subject or path.suffix) and find(subject) is None:
         raise AudioError(one_line(subject, "no such file", "check the path"))
     elif folder and not (path / "config.json").is_file():
         raise refuse(subject, "is a folder without a tokenizer", "name a file in it, or a folder of save_pretrained")
