@@ -55,10 +55,12 @@ def load_tokenizer(
             token=token,
         )
     check_originals(folder)
-    return load_folder(folder, expected=expected, name=name)
+    return load_folder(folder, expected=expected, name=name, shipped=folder == builtin_folder(folder.name))
 
 
-def load_folder(folder: Path, *, expected: type[Tokenizer] = Tokenizer, name: str | None = None) -> Tokenizer:
+def load_folder(
+    folder: Path, *, expected: type[Tokenizer] = Tokenizer, name: str | None = None, shipped: bool = False
+) -> Tokenizer:
     """Load a tokenizer from a folder, of `save_pretrained` or as published, or from one file as published.
 
     It comes in eval mode, on the CPU, in float32.
@@ -66,6 +68,8 @@ def load_folder(folder: Path, *, expected: type[Tokenizer] = Tokenizer, name: st
     Args:
         folder: the folder or file.
         expected: the class that was asked for, which published files must be of.
+        shipped: whether it is part of this package, so that its sizes need no comparison before memory is taken,
+            for which torch would import what takes it a second.
         name: what published files are called; see [`PublishedSource`][tokaudio.tokenizers.published.PublishedSource].
 
     Raises:
@@ -81,7 +85,7 @@ def load_folder(folder: Path, *, expected: type[Tokenizer] = Tokenizer, name: st
         return make_untrained(config)
 
     with _explained(folder / "config.json"):
-        state = skeleton(make)
+        state = None if shipped else skeleton(make)
     # Before any memory is taken, as the configuration may ask for more than there is.
     if state is not None:
         check_tensors(tensors, state, str(path))
