@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ("intelligibility", "speed", "memory")
+SCRIPTS = ("intelligibility", "speed", "memory", "codecs")
 
 
 def main() -> int:
