@@ -89,6 +89,15 @@ def test_a_slow_flip_excuses_all_frames_under_it() -> None:
     assert (found.tie_flips, found.excused, found.non_tie_flips) == (1, 2, 1)
 
 
+def test_a_slow_flip_is_judged_at_its_own_place() -> None:
+    theirs = torch.tensor([[0, 0, 0, 0], [0, 0, 0, 0]])
+    ours = torch.tensor([[0, 0, 1, 1], [0, 0, 0, 0]])
+    for values, ties in (([0.0, 0.0, 0.5, 0.5], 1), ([0.5, 0.5, 0.0, 0.0], 0)):
+        lookup = ResidualLookup(torch.tensor([values]), [Level(BOOK, stride=2), Level(BOOK)])
+        found = compare_codes(ours, theirs, lookup.gap(theirs), strides=[2, 1])
+        assert (found.tie_flips, found.non_tie_flips) == (ties, 1 - ties)
+
+
 def test_projected_and_normalised_levels_follow_the_formula() -> None:
     generator = torch.Generator().manual_seed(0)
     weight, bias = torch.randn(2, 3, generator=generator), torch.randn(2, generator=generator)

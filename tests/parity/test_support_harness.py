@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tests.parity import conformance, harness
 from tests.parity.compare import Level, ResidualLookup
 from tests.parity.harness import cases, check_parity
+from tests.parity.install import remove_obstacles
 from tests.parity.oracles import missing_oracles
 from tests.parity.peer import Peer, PeerCodes, PeerFacts
 from tests.parity.records import ParityRecord, load_records, record
@@ -129,8 +130,8 @@ def test_each_defect_is_caught(tmp_path: Path, defect: str, message: str) -> Non
 
 
 def test_codes_that_are_all_alike_are_refused(tmp_path: Path) -> None:
-    quiet = [harness.Case("silence", torch.zeros(1, 1, 4_000))]
-    with pytest.raises(AssertionError, match=r"vacuous"):
+    quiet = [harness.Case("a tone", torch.ones(1, 1, 4_000).mul_(0.3))]
+    with pytest.raises(AssertionError, match="too few distinct codes"):
         check(tmp_path, tried=quiet)
 
 
@@ -162,3 +163,16 @@ def test_missing_oracles_are_named_with_the_version_that_was_tested(tmp_path: Pa
     path = tmp_path / "oracles.txt"
     path.write_text(f"# note\nno-such-oracle==1.0 # why\ntorch=={torch.__version__}\npytest==0.1\n")
     assert missing_oracles(path) == ["no-such-oracle==1.0", "pytest==0.1"]
+
+
+def test_only_what_stands_in_the_way_is_removed(tmp_path: Path) -> None:
+    kept = [tmp_path / "torchaudio" / "functional.py", tmp_path / "torch" / "lib.so"]
+    gone = [tmp_path / "torchaudio" / "lib" / "a.so", tmp_path / "tests" / "__init__.py"]
+    for path in kept + gone:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    assert remove_obstacles(tmp_path) == [gone[0], tmp_path / "tests"]
+    assert all(path.exists() for path in kept)
+    assert not any(path.exists() for path in gone)
+    (tmp_path / "tests").mkdir()
+    assert remove_obstacles(tmp_path) == []
