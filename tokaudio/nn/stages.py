@@ -79,7 +79,7 @@ class Pipeline:
 class Added:
     """A body whose result is added to its input, or to a shortcut's result.
 
-    What goes past a body with lookahead waits until the body has caught up.
+    What is ready on one side waits for the other.
 
     Example:
         >>> Added(Pointwise(torch.square))(torch.tensor([[3.0]]), last=True)
@@ -88,15 +88,30 @@ class Added:
 
     def __init__(self, body: Stage, shortcut: Stage | None = None) -> None:
         self._body, self._shortcut = body, shortcut
-        self._waiting: Tensor | None = None
+        self._past: Tensor | None = None
+        self._early: Tensor | None = None
 
     def __call__(self, block: Tensor, last: bool) -> Tensor:
         """Map `[n, C]` to the steps `[m, C]` for which both ways are ready."""
         past = block if self._shortcut is None else self._shortcut(block, last)
-        out = self._body(block, last)
-        past = past if self._waiting is None else torch.cat([self._waiting, past])
-        self._waiting = past[len(out) :].clone() if len(past) > len(out) else None
-        return out.add_(past[: len(out)]) if out.is_contiguous() else out + past[: len(out)]
+        past, out = _after(self._past, past), _after(self._early, self._body(block, last))
+        ready = min(len(past), len(out))
+        self._past, self._early = _rest(past, ready), _rest(out, ready)
+        # In place where the result is the body's own: an identity hands its input on.
+        own = out.is_contiguous() and not any(_share(out, other) for other in (past, block))
+        return out[:ready].add_(past[:ready]) if own else out[:ready] + past[:ready]
+
+
+def _after(waiting: Tensor | None, steps: Tensor) -> Tensor:
+    return steps if waiting is None else torch.cat([waiting, steps])
+
+
+def _rest(steps: Tensor, ready: int) -> Tensor | None:
+    return steps[ready:].clone() if len(steps) > ready else None
+
+
+def _share(a: Tensor, b: Tensor) -> bool:
+    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
 
 class Sliced:
