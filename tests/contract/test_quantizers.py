@@ -28,6 +28,11 @@ VARIANTS = {
             **FACTORISED,
         },
     ),
+    "factorized": ("factorized", {"dim": 8, "codebook_size": 32, "num_codebooks": 3, "codebook_dim": 4}),
+    "factorized with strides": (
+        "factorized",
+        {"dim": 8, "codebook_size": 33, "num_codebooks": 3, "codebook_dim": 4, "strides": (4, 2, 1), "dropout": 0.5},
+    ),
     "fsq": ("fsq", {"dim": 3, "levels": (8, 5, 5)}),
     "fsq projected": ("fsq", {"dim": 8, "levels": (4, 4, 3)}),
     "fsq of 2^16 codes": ("fsq", {"dim": 8, "levels": (4,) * 8}),

@@ -1,12 +1,14 @@
 """Quantizers: interchangeable by name inside any trainable tokenizer."""
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
+from tokaudio.quantizers.factorized import FactorizedVectorQuantizer
 from tokaudio.quantizers.registry import list_quantizers, make_quantizer
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
 from tokaudio.quantizers.vector import VectorQuantizer
 
 __all__ = [
+    "FactorizedVectorQuantizer",
     "FiniteScalarQuantizer",
     "Quantizer",
     "QuantizerOutput",

@@ -8,6 +8,7 @@ from typing import Any
 
 from tokaudio.errors import CheckpointError, UnknownNameError
 from tokaudio.quantizers.base import Quantizer
+from tokaudio.quantizers.factorized import FactorizedVectorQuantizer
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
 from tokaudio.quantizers.vector import VectorQuantizer
@@ -16,6 +17,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "vq": VectorQuantizer,
     "rvq": ResidualVectorQuantizer,
     "fsq": FiniteScalarQuantizer,
+    "factorized": FactorizedVectorQuantizer,
 }
 
 
@@ -24,7 +26,7 @@ def list_quantizers() -> list[str]:
 
     Example:
         >>> list_quantizers()
-        ['fsq', 'rvq', 'vq']
+        ['factorized', 'fsq', 'rvq', 'vq']
     """
     return sorted(QUANTIZERS)
 
