@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.nn import kernels
@@ -34,3 +35,20 @@ class Snake(nn.Module):
         alpha = self.alpha.contiguous()
         scale = (alpha + 1e-9).reciprocal()
         return Pointwise(lambda steps: kernels.snake(steps, alpha, scale))
+
+
+class ELU(nn.Module):
+    """x where it is positive, else `exp(x) - 1` (arXiv:1511.07289).
+
+    Example:
+        >>> ELU()(torch.tensor([1.0, -1.0]))
+        tensor([ 1.0000, -0.6321])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map any shape to the same."""
+        return F.elu(x)
+
+    def stage(self) -> Pointwise:
+        """Return a fresh stage."""
+        return Pointwise(kernels.elu)

@@ -23,6 +23,38 @@ def _compiled() -> Any:
     return _numba_kernels
 
 
+@cache
+def recurrent() -> Any:
+    """Return the compiled loops of recurrent layers, or None where numba is missing or broken.
+
+    Example:
+        >>> loops = recurrent()
+        >>> loops is None or hasattr(loops, "lstm")
+        True
+    """
+    try:
+        from tokaudio.nn import _numba_recurrent
+    except Exception:  # as above
+        return None
+    return _numba_recurrent
+
+
+def elu(steps: Tensor) -> Tensor:
+    """Return x where it is positive, else `exp(x) - 1`, of `[n, C]`.
+
+    Example:
+        >>> elu(torch.tensor([[1.0, -1.0]]))
+        tensor([[ 1.0000, -0.6321]])
+    """
+    compiled = recurrent() if steps.device.type == "cpu" and not torch.is_grad_enabled() else None
+    if compiled is None:
+        return F.elu(steps)
+    steps = steps.contiguous()
+    out = torch.empty_like(steps)
+    compiled.elu(steps.view(-1).numpy(), out.view(-1).numpy())
+    return out
+
+
 def snake(steps: Tensor, alpha: Tensor, scale: Tensor) -> Tensor:
     """Return `x + scale * sin(alpha * x) ** 2` (arXiv:2006.08195, equation 3) of `[n, C]`, per channel `[C]`.
 
