@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -52,8 +53,12 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def has_open(pid: int, path: Path) -> bool:
     """Return whether a process has a file open."""
-    links = Path(f"/proc/{pid}/fd").glob("*")
-    return any(os.path.realpath(link) == str(path) for link in links)
+    for link in Path(f"/proc/{pid}/fd").glob("*"):
+        # A descriptor may be closed between being listed and being read.
+        with contextlib.suppress(FileNotFoundError):
+            if str(link.readlink()) == str(path):
+                return True
+    return False
 
 
 def test_exit_codes(place: Path) -> None:
