@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tokaudio.atomic import atomic_write, output_error
 from tokaudio.catalogue import builtin_folder
-from tokaudio.checkpoints import check_tensors, read_checkpoint
+from tokaudio.checkpoints import check_tensors, fold_weight_norm, read_checkpoint
 from tokaudio.checkpoints.configs import read_mapping
 from tokaudio.errors import CheckpointError, OutputError, TokaudioError, UnknownNameError, one_line
 from tokaudio.tokenizers.base import Tokenizer
@@ -146,7 +146,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> Path:
     """
     from safetensors.torch import save
 
-    state = {name: value.detach().cpu().contiguous() for name, value in tokenizer.state_dict().items()}
+    plain = fold_weight_norm({name: value.detach().cpu() for name, value in tokenizer.state_dict().items()})
+    state = {name: value.contiguous() for name, value in plain.items()}
     floats = {name: value for name, value in state.items() if value.is_floating_point()}
     if all(bool((value.half().float() == value).all()) for value in floats.values()):
         state |= {name: value.half() for name, value in floats.items()}

@@ -1,0 +1,56 @@
+"""Weight norm comes and goes without a trace, and trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tests.tokenizers.test_codec import toy
+from tokaudio.nn.conv import Conv1d, ConvTranspose1d
+from tokaudio.nn.stages import Sequence
+from tokaudio.nn.weight_norm import add_weight_norm, fold_weight_norm
+
+
+def network() -> Sequence:
+    torch.manual_seed(0)
+    return Sequence(Conv1d(2, 6, 5, padding=(2, 2)), torch.nn.ELU(), ConvTranspose1d(6, 1, 4, stride=2))
+
+
+def test_nothing_changes_but_the_parameters() -> None:
+    net, x = network(), torch.randn(1, 2, 30)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    wanted = net(x)
+    assert add_weight_norm(net) == 2
+    assert add_weight_norm(net) == 0
+    assert torch.allclose(net(x), wanted, atol=1e-6)
+    with torch.no_grad():
+        assert torch.allclose(net.stage()(x[0].T, last=True).T, wanted[0], atol=1e-5)
+    assert fold_weight_norm(net) == 2
+    assert fold_weight_norm(net) == 0
+    assert before.keys() == net.state_dict().keys()
+    assert all(torch.allclose(before[name], value, atol=1e-6) for name, value in net.state_dict().items())
+
+
+def test_lengths_are_one_per_output_channel_or_input_channel() -> None:
+    net = network()
+    add_weight_norm(net)
+    lengths = [value.shape for name, value in net.named_parameters() if name.endswith("original0")]
+    assert lengths == [(6, 1, 1), (6, 1, 1)]
+
+
+def test_lengths_and_directions_learn() -> None:
+    net = network()
+    add_weight_norm(net)
+    net(torch.randn(1, 2, 30)).square().sum().backward()
+    assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in net.parameters())
+
+
+def test_what_is_saved_is_folded(tmp_path: Path) -> None:
+    codec = toy()
+    add_weight_norm(codec)
+    from safetensors.torch import load_file
+
+    saved = load_file(codec.save_pretrained(tmp_path / "toy") / "model.safetensors")
+    assert saved.keys() == toy().state_dict().keys()
+    assert torch.allclose(saved["encoder.0.weight"].float(), toy().state_dict()["encoder.0.weight"], atol=1e-6)
