@@ -1,5 +1,7 @@
 """The mechanism of codebooks against hand-written twins: moving averages, k-means, revival, resuming."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -238,3 +240,38 @@ def test_resuming_equals_going_on(options: dict[str, object]):
     for name, value in whole.named_buffers():
         assert torch.equal(value, dict(resumed.named_buffers())[name]), name
     assert whole.revivals == resumed.revivals
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("learning", ["ema", "gradient"])
+def test_a_changed_table_is_searched_as_it_is(metric: str, learning: str):
+    """What a search keeps of the table holds until the table changes, in whatever way."""
+    book = started(metric=metric, learning=learning)
+    points = normal(40, 3, seed=3)
+
+    def fresh() -> Tensor:
+        twin = Codebook(8, 3, metric=metric)
+        twin.table.copy_(book.table.detach())
+        return twin.search(points)
+
+    changes = {
+        "in place": lambda: book.table.detach().mul_(-1.0),
+        "loaded": lambda: book.load_state_dict({"table": normal(8, 3, seed=4)}),
+        "assigned": lambda: book.load_state_dict({"table": normal(8, 3, seed=5)}, assign=True),
+        "rounded": lambda: book.bfloat16().float(),
+        "swapped": lambda: setattr(book.table, "data", normal(8, 3, seed=6)),
+        "learned": lambda: learn(book, normal(50, 3, seed=7)),
+    }
+    for name, change in changes.items():
+        before = book.search(points)
+        change()
+        assert torch.equal(book.search(points), fresh()), name
+        assert name in {"rounded", "learned"} or not torch.equal(before, fresh()), f"{name} must matter"
+        assert torch.equal(copy.deepcopy(book).search(points), fresh())
+    with torch.inference_mode():
+        unseen = Codebook(8, 3, metric=metric)
+        unseen.table.copy_(book.table)
+        for _ in range(2):
+            assert torch.equal(unseen.search(points), fresh())
+            book.table.data.neg_()
+            unseen.table.neg_()

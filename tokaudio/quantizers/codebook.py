@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tokaudio.quantizers.search import nearest
+from tokaudio.quantizers.search import half_squares, nearest
 
 Metric = Literal["euclidean", "cosine"]
 Learning = Literal["ema", "gradient"]
@@ -75,6 +75,8 @@ class Codebook(nn.Module):
         self.register_buffer("sums", table.clone(), persistent=False)
         self.register_buffer("ready", torch.zeros((), dtype=torch.bool), persistent=False)
         self.revivals = 0
+        # Version and address of the table; the table itself, as it is compared, and half its squared lengths.
+        self._kept: tuple[int, int, Tensor, Tensor, Tensor] | None = None
 
     def _seeded(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed * 1_000_003 + self.revivals)
@@ -111,7 +113,20 @@ class Codebook(nn.Module):
             vectors = vectors.float()
             if self.metric == "cosine":
                 vectors = F.normalize(vectors, dim=-1)
-            return nearest(vectors, self.searchable())
+            table, halves = self._prepared()
+            return nearest(vectors, table, halves=halves)
+
+    def _prepared(self) -> tuple[Tensor, Tensor]:
+        """Return the table as it is compared, and half its rows' squared lengths, kept for as long as it stands."""
+        # A tensor made in inference mode does not count its changes.
+        version = -1 if self.table.is_inference() else self.table._version
+        kept = self._kept
+        if kept is None or version < 0 or kept[:2] != (version, self.table.data_ptr()):
+            table = self.searchable().detach()
+            # With the memory in hand, no other table can take its address.
+            kept = version, self.table.data_ptr(), self.table.detach(), table, half_squares(table)
+            self._kept = kept
+        return kept[3:]
 
     def lookup(self, index: Tensor) -> Tensor:
         """Return the codewords `[..., D]` of indices `[...]`."""

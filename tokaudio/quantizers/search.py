@@ -14,12 +14,23 @@ from torch import Tensor
 _ROUNDING = 4e-6
 
 
-def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
+def half_squares(codebook: Tensor) -> Tensor:
+    """Return half the squared length `[V]` of every codeword `[V, D]`.
+
+    Example:
+        >>> half_squares(torch.tensor([[3.0, 4.0]]))
+        tensor([12.5000])
+    """
+    return codebook.square().sum(-1) / 2
+
+
+def nearest(vectors: Tensor, codebook: Tensor, *, halves: Tensor | None = None) -> Tensor:
     """Return the index of the nearest codeword (squared Euclidean distance) of each vector.
 
     Args:
         vectors: `[N, D]` float32.
         codebook: `[V, D]` float32.
+        halves: `half_squares(codebook)`, where the caller has it already.
 
     Returns:
         Indices `[N]`, int64. Among codewords at equal distance the lowest index wins.
@@ -28,13 +39,14 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
         >>> nearest(torch.tensor([[0.0], [0.9], [0.5]]), torch.tensor([[0.0], [1.0], [1.0]]))
         tensor([0, 1, 0])
     """
-    halves = codebook.square().sum(-1) / 2
+    halves = half_squares(codebook) if halves is None else halves
     scores = torch.addmm(halves, vectors, codebook.T, alpha=-1)
     best, index = scores.min(dim=1)
     # The runner-up decides whether rounding could have: hide the winner, take the minimum again, put the winner back.
     second = scores.scatter_(1, index[:, None], torch.inf).amin(dim=1)
     scores.scatter_(1, index[:, None], best[:, None])
-    margin = _ROUNDING * (vectors.norm(dim=-1) * codebook.norm(dim=-1).max() + halves.max())
+    longest = halves.max()
+    margin = _ROUNDING * (vectors.norm(dim=-1) * (2 * longest).sqrt() + longest)
     rows = (second <= best + margin).nonzero().squeeze(1)
     if len(rows):
         index = index.clone()
