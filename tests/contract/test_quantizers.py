@@ -33,6 +33,12 @@ VARIANTS = {
         "factorized",
         {"dim": 8, "codebook_size": 33, "num_codebooks": 3, "codebook_dim": 4, "strides": (4, 2, 1), "dropout": 0.5},
     ),
+    "split": ("split", {"dim": 8, "codebook_size": 32, "num_codebooks": 4, "dropout": 0.5}),
+    "split of Mimi": ("split", {"dim": 8, "codebook_size": 32, "num_codebooks": 3, **FACTORISED}),
+    "split two semantic": (
+        "split",
+        {"dim": 8, "codebook_size": 33, "num_codebooks": 4, "num_semantic": 2, "learning": "gradient", **FACTORISED},
+    ),
     "fsq": ("fsq", {"dim": 3, "levels": (8, 5, 5)}),
     "fsq projected": ("fsq", {"dim": 8, "levels": (4, 4, 3)}),
     "fsq of 2^16 codes": ("fsq", {"dim": 8, "levels": (4,) * 8}),

@@ -5,6 +5,7 @@ from tokaudio.quantizers.factorized import FactorizedVectorQuantizer
 from tokaudio.quantizers.registry import list_quantizers, make_quantizer
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
+from tokaudio.quantizers.split import SplitResidualVectorQuantizer
 from tokaudio.quantizers.vector import VectorQuantizer
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Quantizer",
     "QuantizerOutput",
     "ResidualVectorQuantizer",
+    "SplitResidualVectorQuantizer",
     "VectorQuantizer",
     "list_quantizers",
     "make_quantizer",

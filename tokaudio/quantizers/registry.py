@@ -11,12 +11,14 @@ from tokaudio.quantizers.base import Quantizer
 from tokaudio.quantizers.factorized import FactorizedVectorQuantizer
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
+from tokaudio.quantizers.split import SplitResidualVectorQuantizer
 from tokaudio.quantizers.vector import VectorQuantizer
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
     "vq": VectorQuantizer,
     "rvq": ResidualVectorQuantizer,
     "fsq": FiniteScalarQuantizer,
+    "split": SplitResidualVectorQuantizer,
     "factorized": FactorizedVectorQuantizer,
 }
 
@@ -26,7 +28,7 @@ def list_quantizers() -> list[str]:
 
     Example:
         >>> list_quantizers()
-        ['factorized', 'fsq', 'rvq', 'vq']
+        ['factorized', 'fsq', 'rvq', 'split', 'vq']
     """
     return sorted(QUANTIZERS)
 
