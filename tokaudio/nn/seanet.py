@@ -22,6 +22,20 @@ from tokaudio.nn.stages import Pipeline, Residual, Sequence, Sliced, Stage, Whol
 # Numbers in the widest tensor of a slice: half a megabyte, so that input and output of a layer stay in the cache.
 _SLICE = 2**17
 
+# The most that a size may be.
+_SIZES = {
+    "channels": 64,
+    "filters": 65536,
+    "dimension": 65536,
+    "kernel_size": 1024,
+    "last_kernel_size": 1024,
+    "residual_kernel_size": 1024,
+    "residual_layers": 16,
+    "dilation_base": 64,
+    "compress": 1024,
+    "lstm_layers": 16,
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SEANet:
@@ -72,6 +86,17 @@ class SEANet:
     activation: Literal["elu", "snake"] = "elu"
     norm: Literal["none", "group"] = "none"
 
+    def __post_init__(self) -> None:
+        """Refuse sizes that no network has, before anything is made."""
+        object.__setattr__(self, "ratios", tuple(self.ratios))
+        sizes = {name: getattr(self, name) for name in _SIZES} | {f"ratio {i}": r for i, r in enumerate(self.ratios)}
+        for name, value in sizes.items():
+            least = 0 if name in {"lstm_layers", "residual_layers"} else 1
+            if type(value) is not int or not least <= value <= _SIZES.get(name, 1024):
+                raise ValueError(f"{name} must be from {least} to {_SIZES.get(name, 1024)}, got {value!r}")
+        if not 1 <= len(self.ratios) <= 16:
+            raise ValueError(f"ratios must be 1 to 16 numbers, got {len(self.ratios)}")
+
     @property
     def hop_length(self) -> int:
         """Samples per step of the latents."""
@@ -100,7 +125,7 @@ class SEANet:
             mode=self.padding,
             fit=True,
         )
-        return layer if self.norm == "none" else Sequence(layer, TimeGroupNorm(outputs))
+        return layer if self.norm == "none" else Normed(layer, outputs)
 
     def upsampling(self, inputs: int, outputs: int, stride: int) -> nn.Module:
         """Return a transposed convolution of twice as many taps as its stride."""
@@ -109,7 +134,7 @@ class SEANet:
         if self.norm == "none":
             return ConvTranspose1d(inputs, outputs, 2 * stride, stride=stride, trim=trim)
         # The norm counts the steps that are cut off after it, as the published networks have it.
-        return Sequence(ConvTranspose1d(inputs, outputs, 2 * stride, stride=stride), TimeGroupNorm(outputs, trim=trim))
+        return Normed(ConvTranspose1d(inputs, outputs, 2 * stride, stride=stride), outputs, trim=trim)
 
     def act(self, channels: int) -> nn.Module:
         """Return an activation."""
@@ -196,32 +221,33 @@ class SEANetDecoder(nn.Module):
         return Pipeline([staged(list(self.layers)[:-tail]), Sliced(staged(list(self.layers)[-tail:]), steps)])
 
 
-class TimeGroupNorm(nn.Module):
-    """Group norm with one group: over channels and all of time, so its stage waits for the end of the signal.
+class Normed(nn.Module):
+    """A convolution, then group norm with one group: over channels and all of time, so its stage waits for the end.
 
     Args:
-        channels: C.
-        trim: steps cut off before and after, which the statistics count.
+        conv: the convolution, of D channels.
+        channels: D.
+        trim: steps cut off before and after, which the norm's statistics count.
 
     Example:
-        >>> TimeGroupNorm(2, trim=(1, 0))(torch.ones(1, 2, 5)).shape
-        torch.Size([1, 2, 4])
+        >>> Normed(Conv1d(2, 3, 1), 3, trim=(1, 0))(torch.ones(1, 2, 5)).shape
+        torch.Size([1, 3, 4])
     """
 
-    def __init__(self, channels: int, *, trim: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, conv: nn.Module, channels: int, *, trim: tuple[int, int] = (0, 0)) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(1, channels)
-        self.trim = trim
+        self.conv, self.norm, self.trim = conv, nn.GroupNorm(1, channels), trim
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `[B, C, T]` to `[B, C, T']`."""
-        return self.norm(x)[..., self.trim[0] : x.shape[-1] - self.trim[1]]
+        """Map `[B, C, T]` to `[B, D, T']`."""
+        out: Tensor = self.norm(self.conv(x))
+        return out[..., self.trim[0] : out.shape[-1] - self.trim[1]]
 
     def stage(self) -> Stage:
         """Return a fresh stage."""
-        return Whole(self._whole)
+        return Pipeline([stage_of(self.conv), Whole(self._normalised)])
 
-    def _whole(self, steps: Tensor) -> Tensor:
+    def _normalised(self, steps: Tensor) -> Tensor:
         variance, mean = torch.var_mean(steps, correction=0)
         scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
         kept = steps[self.trim[0] : len(steps) - self.trim[1]]
@@ -238,19 +264,23 @@ def staged(layers: Ordered[nn.Module]) -> Stage:
     return Pipeline(stage_of(layer) for layer in layers)
 
 
-def seanet_name(name: str) -> str:
+def seanet_name(name: str, *, normed: bool = False) -> str:
     """Return our name of a tensor of a SEANet from any of its published names, weight norm folded.
 
     `layers` or `model` number the layers; a convolution is wrapped once (`conv`) or twice (`conv.conv`,
-    `convtr.convtr`), its norm beside it. Names that are ours already stay.
+    `convtr.convtr`), its norm beside it.
+
+    Args:
+        name: as published.
+        normed: whether the network has group norm, so that convolutions are not alone in their layer.
 
     Example:
         >>> seanet_name("encoder.model.1.block.3.conv.conv.weight"), seanet_name("encoder.layers.1.shortcut.conv.bias")
         ('encoder.layers.1.body.3.weight', 'encoder.layers.1.shortcut.bias')
-        >>> seanet_name("decoder.model.3.convtr.norm.weight"), seanet_name("encoder.model.13.lstm.weight_ih_l0")
-        ('decoder.layers.3.norm.weight', 'encoder.layers.13.lstm.weight_ih_l0')
+        >>> seanet_name("decoder.model.3.convtr.norm.weight", normed=True), seanet_name("encoder.model.13.lstm.bias_l0")
+        ('decoder.layers.3.norm.weight', 'encoder.layers.13.lstm.bias_l0')
     """
     name = re.sub(r"(^|\.)model\.(\d+\.)", r"\1layers.\2", name)
     name = re.sub(r"(layers\.\d+\.)block\.", r"\1body.", name)
     name = re.sub(r"\.(?:conv|convtr)\.((?:conv|convtr|norm)\.)", r".\1", name)
-    return re.sub(r"\.(?:conv|convtr)\.(weight|bias)$", r".\1", name)
+    return re.sub(r"\.(?:conv|convtr)\.(weight|bias)$", r".conv.\1" if normed else r".\1", name)

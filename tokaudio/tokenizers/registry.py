@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from tokaudio.errors import UnknownNameError
 from tokaudio.tokenizers.base import Tokenizer
+from tokaudio.tokenizers.families.encodec import EnCodec
 from tokaudio.tokenizers.spectral_codec import SpectralCodec
 
 
@@ -17,7 +18,7 @@ class Family(Protocol):
         """Make an untrained tokenizer."""
 
 
-FAMILIES: dict[str, Family] = {SpectralCodec.FAMILY: SpectralCodec}
+FAMILIES: dict[str, Family] = {SpectralCodec.FAMILY: SpectralCodec, EnCodec.FAMILY: EnCodec}
 
 
 def make_untrained(config: Mapping[str, Any]) -> Tokenizer:
