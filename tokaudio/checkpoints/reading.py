@@ -18,7 +18,7 @@ from tokaudio.checkpoints.safe import read_index, read_safetensors, safetensors_
 from tokaudio.checkpoints.torch_files import map_file, read_torch
 from tokaudio.errors import CheckpointError, one_line
 
-SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".th", ".ckpt", ".nemo", ".onnx")
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".th", ".ckpt", ".dev", ".nemo", ".onnx")
 _LFS = b"version https://git-lfs.github.com/spec/"
 _SAFE, _INDEX = ".safetensors", ".index.json"
 

@@ -13,7 +13,10 @@ from torch import Tensor, nn
 
 from tokaudio.nn import kernels
 from tokaudio.nn.stages import Stage, Whole
+from tokaudio.nn.windows import Windowed, Windows
 
+# Steps of one product with the input weights where the whole signal is at hand.
+_BLOCK = 256
 # What one signal carries along per layer: hidden state [H] and cell state [H].
 State = tuple[Tensor, Tensor]
 
@@ -28,6 +31,9 @@ class SkipLSTM(nn.Module):
         layers: how many are stacked.
         bidirectional: runs over the whole signal in both directions, so its stage waits for the end.
 
+    Attributes:
+        windows: how its stage cuts long signals, where it runs in both directions; None to wait for the end always.
+
     Example:
         >>> SkipLSTM(8)(torch.zeros(1, 8, 5)).shape, SkipLSTM(8, bidirectional=True)(torch.zeros(1, 8, 5)).shape
         (torch.Size([1, 8, 5]), torch.Size([1, 16, 5]))
@@ -37,6 +43,7 @@ class SkipLSTM(nn.Module):
         super().__init__()
         self.channels, self.layers, self.bidirectional = channels, layers, bidirectional
         self.lstm = nn.LSTM(channels, channels, layers, bidirectional=bidirectional)
+        self.windows: Windows | None = None
         self._packed: dict[str, tuple[object, _Layer]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,16 +55,26 @@ class SkipLSTM(nn.Module):
     def stage(self) -> Stage:
         """Return a fresh stage."""
         if self.bidirectional:
-            return Whole(self._both_ways)
+            return Whole(self._both_ways) if self.windows is None else Windowed(self._both_ways, self.windows)
         return LSTMStage(self)
 
     def _both_ways(self, steps: Tensor) -> Tensor:
-        out = steps
+        if not len(steps):
+            return steps.new_empty(0, 2 * self.channels)
+        past = steps
         for number in range(self.layers):
-            ahead = self.run(number, out, self.zeros())
-            back = self.run(number, out.flip(0), self.zeros(), suffix="_reverse").flip(0)
-            out = torch.cat([ahead, back], dim=1)
-        return out.add_(steps.repeat(1, 2))
+            out = past.new_empty(len(past), 2 * self.channels)
+            # In blocks: a block's input products are four times as wide as its results.
+            ahead, back = self.zeros(), self.zeros()
+            pieces = list(zip(past.split(_BLOCK), out.split(_BLOCK), strict=True))
+            for inputs, results in pieces:
+                results[:, : self.channels] = self.run(number, inputs, ahead)
+            for inputs, results in reversed(pieces):
+                results[:, self.channels :] = self.run(number, inputs.flip(0), back, suffix="_reverse").flip(0)
+            past = out
+        past[:, : self.channels] += steps
+        past[:, self.channels :] += steps
+        return past
 
     def zeros(self) -> State:
         """Return the state before the first step: hidden and cell `[C]`."""

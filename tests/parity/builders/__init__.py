@@ -27,9 +27,12 @@ FAMILIES: dict[str, str] = {
     "dac-16k-descript": "dac:16k-descript",
     "dac-24k-descript": "dac:24k-descript",
     "dac-44k-descript": "dac:44k-descript",
+    "dac-44k-16kbps-descript": "dac:44k-16kbps-descript",
     "snac-24k": "snac:24k",
     "snac-32k": "snac:32k",
     "snac-44k": "snac:44k",
+    "speechtokenizer": "speechtokenizer:elu",
+    "speechtokenizer-snake": "speechtokenizer:snake",
 }
 
 
