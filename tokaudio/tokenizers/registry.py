@@ -7,7 +7,10 @@ from typing import Any, Protocol
 
 from tokaudio.errors import UnknownNameError
 from tokaudio.tokenizers.base import Tokenizer
+from tokaudio.tokenizers.families.dac import DAC
 from tokaudio.tokenizers.families.encodec import EnCodec
+from tokaudio.tokenizers.families.snac import Snac
+from tokaudio.tokenizers.families.speechtokenizer import SpeechTokenizer
 from tokaudio.tokenizers.spectral_codec import SpectralCodec
 
 
@@ -18,7 +21,13 @@ class Family(Protocol):
         """Make an untrained tokenizer."""
 
 
-FAMILIES: dict[str, Family] = {SpectralCodec.FAMILY: SpectralCodec, EnCodec.FAMILY: EnCodec}
+FAMILIES: dict[str, Family] = {
+    SpectralCodec.FAMILY: SpectralCodec,
+    DAC.FAMILY: DAC,
+    EnCodec.FAMILY: EnCodec,
+    Snac.FAMILY: Snac,
+    SpeechTokenizer.FAMILY: SpeechTokenizer,
+}
 
 
 def make_untrained(config: Mapping[str, Any]) -> Tokenizer:

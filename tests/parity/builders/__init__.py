@@ -31,6 +31,7 @@ FAMILIES: dict[str, str] = {
     "snac-24k": "snac:24k",
     "snac-32k": "snac:32k",
     "snac-44k": "snac:44k",
+    "bigcodec": "bigcodec:",
     "speechtokenizer": "speechtokenizer:elu",
     "speechtokenizer-snake": "speechtokenizer:snake",
 }

@@ -1,0 +1,142 @@
+"""The encoder and the decoder of DAC (Kumar et al. 2023, arXiv:2306.06546, section 3.1 and appendix A).
+
+Residual units of dilated convolutions between Snakes, with strided convolutions between them. X-Codec and Higgs carry
+the same two networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor, nn
+
+from tokaudio.nn.activations import Snake
+from tokaudio.nn.conv import Conv1d, ConvTranspose1d
+from tokaudio.nn.stages import Pipeline, Residual, Sequence as Modules, Sliced, Stage, stage_of
+
+DILATIONS = (1, 3, 9)
+# Numbers in the widest tensor between two layers, so that what a layer reads and writes stays in a core's L2 cache.
+_SLICE = 2**18
+
+
+def residual_unit(channels: int, dilation: int) -> Residual:
+    """Return Snake, dilated convolution of 7 taps, Snake, product of single steps; added to what went in.
+
+    Example:
+        >>> import torch
+        >>> residual_unit(4, 9)(torch.zeros(1, 4, 10)).shape
+        torch.Size([1, 4, 10])
+    """
+    wide = Conv1d(channels, channels, 7, dilation=dilation, padding=(3 * dilation, 3 * dilation))
+    return Residual(Modules(Snake(channels), wide, Snake(channels), Conv1d(channels, channels, 1)))
+
+
+def downsampling(channels: int, stride: int) -> Conv1d:
+    """Return the convolution that doubles the channels and keeps one step of `stride`."""
+    edge = (stride + 1) // 2
+    return Conv1d(channels, 2 * channels, 2 * stride, stride=stride, padding=(edge, edge))
+
+
+def upsampling(channels: int, stride: int) -> ConvTranspose1d:
+    """Return the transposed convolution that halves the channels; an odd stride gives one step less in all."""
+    edge = (stride + 1) // 2
+    return ConvTranspose1d(channels, channels // 2, 2 * stride, stride=stride, trim=(edge, edge))
+
+
+class _Blocks(nn.Module):
+    """Parts one after the other, each in slices that suit its widest tensor."""
+
+    def parts(self) -> Iterator[tuple[list[nn.Module], int]]:
+        """Yield modules that run together, and how many numbers per step of input they hold at most."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `[B, C, T]` to `[B, D, T']`."""
+        for modules, _ in self.parts():
+            for module in modules:
+                x = module(x)
+        return x
+
+    def stage(self) -> Stage:
+        """Return a fresh stage."""
+        return Pipeline(
+            Sliced(Pipeline(stage_of(module) for module in modules), max(1, _SLICE // numbers))
+            for modules, numbers in self.parts()
+        )
+
+
+class DacEncoder(_Blocks):
+    """Samples to latents.
+
+    Args:
+        width: channels after the first convolution; every block doubles them.
+        strides: of the blocks, in samples per step.
+        latent_dim: D.
+
+    Shape:
+        input `[B, 1, S]`, S a multiple of the product of the strides; output `[B, D, T]`.
+
+    Example:
+        >>> import torch
+        >>> DacEncoder(4, (2, 4), 16)(torch.zeros(1, 1, 40)).shape
+        torch.Size([1, 16, 5])
+    """
+
+    def __init__(self, width: int, strides: Sequence[int], latent_dim: int) -> None:
+        super().__init__()
+        self.entry = Conv1d(1, width, 7, padding=(3, 3))
+        self.blocks = nn.ModuleList()
+        for stride in strides:
+            units = [residual_unit(width, dilation) for dilation in DILATIONS]
+            self.blocks.append(Modules(*units, Snake(width), downsampling(width, stride)))
+            width *= 2
+        self.snake = Snake(width)
+        self.exit = Conv1d(width, latent_dim, 3, padding=(1, 1))
+
+    def parts(self) -> Iterator[tuple[list[nn.Module], int]]:
+        """Yield modules that run together, and how many numbers per step of input they hold at most."""
+        first: list[nn.Module] = [self.entry]
+        width = self.entry.out_channels
+        for block in self.blocks:
+            yield [*first, block], width
+            first, width = [], 2 * width
+        yield [self.snake, self.exit], width
+
+
+class DacDecoder(_Blocks):
+    """Vectors to samples in [-1, 1].
+
+    Args:
+        latent_dim: D.
+        width: channels after the first convolution; every block halves them.
+        strides: of the blocks, in steps per step.
+
+    Shape:
+        input `[B, D, T]`, output `[B, 1, S]`; for every odd stride, S is short by the product of the strides after it.
+
+    Example:
+        >>> import torch
+        >>> DacDecoder(16, 32, (5, 4))(torch.zeros(1, 16, 3)).shape
+        torch.Size([1, 1, 56])
+    """
+
+    def __init__(self, latent_dim: int, width: int, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.strides = tuple(strides)
+        self.entry = Conv1d(latent_dim, width, 7, padding=(3, 3))
+        self.blocks = nn.ModuleList()
+        for stride in strides:
+            up = upsampling(width, stride)
+            width //= 2
+            self.blocks.append(Modules(Snake(2 * width), up, *(residual_unit(width, d) for d in DILATIONS)))
+        self.snake = Snake(width)
+        self.exit = Conv1d(width, 1, 7, padding=(3, 3))
+
+    def parts(self) -> Iterator[tuple[list[nn.Module], int]]:
+        """Yield modules that run together, and how many numbers per step of input they hold at most."""
+        width = self.entry.out_channels
+        yield [self.entry], width
+        for index, (block, stride) in enumerate(zip(self.blocks, self.strides, strict=True)):
+            width //= 2
+            last = [self.snake, self.exit, nn.Tanh()] if index + 1 == len(self.strides) else []
+            yield [block, *last], stride * width
