@@ -33,6 +33,8 @@ class BlockStream:
         result_length: steps of output that a signal of so many steps (not filled up) must give; a longer result is
             cut, a shorter one filled with zeros. None to take the result as it is.
         check: called with every piece `[C, n]`; raises where it is not to be used.
+        eager: run a block as soon as it is complete, without waiting to see whether it is the last but one; the last
+            one may then be short or empty.
 
     Example:
         >>> stream = BlockStream(lambda block, last: -block, 1, 4, torch.zeros(1, 0))
@@ -52,8 +54,9 @@ class BlockStream:
         padded_length: Callable[[int], int] | None = None,
         result_length: Callable[[int], int] | None = None,
         check: Callable[[Tensor], None] | None = None,
+        eager: bool = False,
     ) -> None:
-        self.run, self.block, self.empty, self.check = run, block, empty, check
+        self.run, self.block, self.empty, self.check, self.eager = run, block, empty, check, eager
         self._padded_length, self._result_length = padded_length, result_length
         self.pushed = 0
         self._given = 0
@@ -76,7 +79,8 @@ class BlockStream:
         piece = piece.detach().to(self._held)
         held = torch.cat([self._held, piece], dim=1) if self._held.shape[1] else piece
         results, at = [], 0
-        while held.shape[1] - at >= self.block + self.block // 2:
+        enough = self.block if self.eager else self.block + self.block // 2
+        while held.shape[1] - at >= enough:
             results.append(self._step(held[:, at : at + self.block], last=False))
             at += self.block
         self._held = held[:, at:].clone()

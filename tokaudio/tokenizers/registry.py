@@ -9,6 +9,7 @@ from tokaudio.errors import UnknownNameError
 from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokenizers.families.dac import DAC
 from tokaudio.tokenizers.families.encodec import EnCodec
+from tokaudio.tokenizers.families.mimi import Mimi
 from tokaudio.tokenizers.families.snac import Snac
 from tokaudio.tokenizers.families.speechtokenizer import SpeechTokenizer
 from tokaudio.tokenizers.spectral_codec import SpectralCodec
@@ -25,6 +26,7 @@ FAMILIES: dict[str, Family] = {
     SpectralCodec.FAMILY: SpectralCodec,
     DAC.FAMILY: DAC,
     EnCodec.FAMILY: EnCodec,
+    Mimi.FAMILY: Mimi,
     Snac.FAMILY: Snac,
     SpeechTokenizer.FAMILY: SpeechTokenizer,
 }
