@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from tokaudio.nn.activations import Snake
 from tokaudio.nn.conv import Conv1d

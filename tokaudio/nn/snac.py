@@ -104,8 +104,10 @@ class Up(Level):
 
     def stage(self) -> Stage:
         """Return a fresh stage."""
-        noise = [] if self.noise is None else [self.noise.stage()]
-        return Pipeline([self.snake.stage(), self.conv.stage(), *noise, self.units_stage()])
+        stages: list[Stage] = [self.snake.stage(), self.conv.stage()]
+        if self.noise is not None:
+            stages.append(self.noise.stage())
+        return Pipeline([*stages, self.units_stage()])
 
 
 class SnacEncoder(nn.Module):
@@ -128,9 +130,7 @@ class SnacEncoder(nn.Module):
         torch.Size([1, 16, 10])
     """
 
-    def __init__(
-        self, channels: int, rates: Items[int], *, window: int | None = None, depthwise: bool = True
-    ) -> None:
+    def __init__(self, channels: int, rates: Items[int], *, window: int | None = None, depthwise: bool = True) -> None:
         super().__init__()
         self.entry = Conv1d(1, channels, KERNEL_SIZE, padding=(_EDGE, _EDGE))
         widths = [channels * 2**number for number in range(len(rates) + 1)]
@@ -218,7 +218,7 @@ class SnacDecoder(nn.Module):
         """Return a fresh stage: the last levels together on short slices, the others one by one."""
         light, heavy = _split(self.levels)
         attention = [] if self.attention is None else [self.attention.stage()]
-        out = [self.snake.stage(), self.exit.stage(), Pointwise(torch.tanh)]
+        out: list[Stage] = [self.snake.stage(), self.exit.stage(), Pointwise(torch.tanh)]
         last = Pipeline([*map(stage_of, light), *out])
         factor = math.prod(self.rates[len(heavy) :])
         steps = max(64, _SLICE // self.snake.alpha.numel() // factor)
