@@ -7,11 +7,13 @@ from typing import Any, Protocol
 
 from tokaudio.errors import UnknownNameError
 from tokaudio.tokenizers.base import Tokenizer
+from tokaudio.tokenizers.families.bigcodec import BigCodec
 from tokaudio.tokenizers.families.dac import DAC
 from tokaudio.tokenizers.families.encodec import EnCodec
 from tokaudio.tokenizers.families.mimi import Mimi
 from tokaudio.tokenizers.families.snac import Snac
 from tokaudio.tokenizers.families.speechtokenizer import SpeechTokenizer
+from tokaudio.tokenizers.families.wavtokenizer import WavTokenizer
 from tokaudio.tokenizers.spectral_codec import SpectralCodec
 
 
@@ -24,11 +26,13 @@ class Family(Protocol):
 
 FAMILIES: dict[str, Family] = {
     SpectralCodec.FAMILY: SpectralCodec,
+    BigCodec.FAMILY: BigCodec,
     DAC.FAMILY: DAC,
     EnCodec.FAMILY: EnCodec,
     Mimi.FAMILY: Mimi,
     Snac.FAMILY: Snac,
     SpeechTokenizer.FAMILY: SpeechTokenizer,
+    WavTokenizer.FAMILY: WavTokenizer,
 }
 
 

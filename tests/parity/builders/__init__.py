@@ -31,9 +31,13 @@ FAMILIES: dict[str, str] = {
     "snac-24k": "snac:24k",
     "snac-32k": "snac:32k",
     "snac-44k": "snac:44k",
+    "mimi": "mimi:transformers",
+    "mimi-moshi": "mimi:moshi",
     "bigcodec": "bigcodec:",
     "speechtokenizer": "speechtokenizer:elu",
     "speechtokenizer-snake": "speechtokenizer:snake",
+    "wavtokenizer-40": "wavtokenizer:40",
+    "wavtokenizer-75": "wavtokenizer:75",
 }
 
 
