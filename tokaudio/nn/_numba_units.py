@@ -35,21 +35,8 @@ def _sin_squared(t: Any) -> Any:
     return s * s
 
 
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
-def _snake_row(steps: Any, row: int, table: Any, active: Any, to: int) -> None:
-    for j in range(steps.shape[1]):
-        v = steps[row, j]
-        active[to, j] = v + table[FIRST_SCALE, j] * _sin_squared(v * table[FIRST_ALPHA, j])
-
-
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
-def _past_row(steps: Any, row: int, table: Any, past: Any, to: int) -> None:
-    for j in range(steps.shape[1]):
-        past[to, j] = steps[row, j] + table[OUT_BIAS, j]
-
-
 @_kernel("void(float32[:,::1], float32[:,::1], float32[:,::1], int64, float32[:,::1], float32[:,::1], float32[:,::1])")
-def snake_depthwise_snake(  # noqa: PLR0917
+def snake_depthwise_snake(  # noqa: PLR0912, PLR0917 - calls would cost a third
     held: Any, block: Any, table: Any, dilation: int, active: Any, out: Any, past: Any
 ) -> None:
     """Write `snake(depthwise(snake(x)))` to `out [m, C]` and x plus the last bias, at the middle tap, to `past [m, C]`.
@@ -61,9 +48,13 @@ def snake_depthwise_snake(  # noqa: PLR0917
     for i in range(out.shape[0]):
         while ready <= i + 6 * dilation:
             if ready < h:
-                _snake_row(held, ready, table, active, ready)
+                for j in range(channels):
+                    v = held[ready, j]
+                    active[ready, j] = v + table[FIRST_SCALE, j] * _sin_squared(v * table[FIRST_ALPHA, j])
             elif ready < h + n:
-                _snake_row(block, ready - h, table, active, ready)
+                for j in range(channels):
+                    v = block[ready - h, j]
+                    active[ready, j] = v + table[FIRST_SCALE, j] * _sin_squared(v * table[FIRST_ALPHA, j])
             else:
                 active[ready, :] = _f(0)
             ready += 1
@@ -78,6 +69,8 @@ def snake_depthwise_snake(  # noqa: PLR0917
             out[i, j] = v + table[SECOND_SCALE, j] * _sin_squared(v * table[SECOND_ALPHA, j])
         middle = i + 3 * dilation
         if middle < h:
-            _past_row(held, middle, table, past, i)
+            for j in range(channels):
+                past[i, j] = held[middle, j] + table[OUT_BIAS, j]
         else:
-            _past_row(block, middle - h, table, past, i)
+            for j in range(channels):
+                past[i, j] = block[middle - h, j] + table[OUT_BIAS, j]
