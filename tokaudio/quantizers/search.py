@@ -6,6 +6,9 @@ codewords are closer to each other than that rounding, the frame is decided agai
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -40,19 +43,44 @@ def nearest(vectors: Tensor, codebook: Tensor, *, halves: Tensor | None = None) 
         tensor([0, 1, 0])
     """
     halves = half_squares(codebook) if halves is None else halves
-    scores = torch.addmm(halves, vectors, codebook.T, alpha=-1)
-    best, index = scores.min(dim=1)
-    # The runner-up decides whether rounding could have: hide the winner, take the minimum again, put the winner back.
-    second = scores.scatter_(1, index[:, None], torch.inf).amin(dim=1)
-    scores.scatter_(1, index[:, None], best[:, None])
+    scores = torch.addmm(halves[:, None], codebook, vectors.T, alpha=-1)
+    best, second, index = two_least(scores)
     longest = halves.max()
     margin = _ROUNDING * (vectors.norm(dim=-1) * (2 * longest).sqrt() + longest)
     rows = (second <= best + margin).nonzero().squeeze(1)
     if len(rows):
         index = index.clone()
-        candidates = scores[rows] <= (best + margin)[rows, None]
+        # Not greater: a NaN, of numbers that overflowed, rules nothing out.
+        candidates = ~torch.gt(scores[:, rows].T, (best + margin)[rows, None])
         index[rows] = _decide(vectors[rows], codebook, candidates)
     return index
+
+
+def two_least(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the least score `[N]` of each column of `[V, N]`, the least of the others, and the first row of the least.
+
+    Example:
+        >>> two_least(torch.tensor([[3.0], [1.0], [2.0], [1.0]]))
+        (tensor([1.]), tensor([1.]), tensor([1]))
+    """
+    compiled = _compiled() if scores.device.type == "cpu" and scores.dtype == torch.float32 else None
+    if compiled is None:
+        best, index = scores.min(dim=0)
+        return best, scores.scatter(0, index[None], torch.inf).amin(dim=0), index
+    best, second = scores.new_empty(scores.shape[1]), scores.new_empty(scores.shape[1])
+    index = torch.empty(scores.shape[1], dtype=torch.int32)
+    compiled(scores.detach().contiguous().numpy(), best.numpy(), second.numpy(), index.numpy())
+    return best, second, index.long()
+
+
+@cache
+def _compiled() -> Any:
+    """Return the compiled loop, or None where numba is missing or broken."""
+    try:
+        from tokaudio.quantizers._numba_search import two_least as compiled
+    except Exception:  # numba fails in many ways on platforms that it does not know
+        return None
+    return compiled
 
 
 def _decide(vectors: Tensor, codebook: Tensor, candidates: Tensor) -> Tensor:
@@ -60,6 +88,7 @@ def _decide(vectors: Tensor, codebook: Tensor, candidates: Tensor) -> Tensor:
     row, column = candidates.nonzero(as_tuple=True)
     pieces = zip(row.split(65536), column.split(65536), strict=True)
     distances = torch.cat([(vectors[r].double() - codebook[c].double()).square().sum(-1) for r, c in pieces])
+    distances = distances.nan_to_num(nan=torch.inf, posinf=torch.inf)
     least = distances.new_full((len(vectors),), torch.inf).scatter_reduce(0, row, distances, "amin")
     column = torch.where(distances == least[row], column, len(codebook))
     return column.new_full((len(vectors),), len(codebook)).scatter_reduce(0, row, column, "amin")
