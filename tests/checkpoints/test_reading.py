@@ -287,7 +287,9 @@ def test_onnx_initialisers_constants_and_nodes(tmp_path: Path):
     packed = field(1, varint(2) + varint(1)) + field(2, 7) + field(8, b"ints") + field(7, varint(5) + varint(2**64 - 1))
     halves = field(1, 2) + field(2, 10) + field(8, b"halves") + field(5, varint(0x3C00)) + field(5, 0xC000)
     constant = field(2, b"c") + field(4, b"Constant") + field(5, field(1, b"value") + field(5, onnx_tensor("", values)))
+    strides = field(1, b"strides") + field(8, 2) + field(8, varint(1) + varint(300)) + field(20, 7)
     product = field(1, b"x") + field(1, b"weight") + field(2, b"y") + field(3, b"/mlp/MatMul") + field(4, b"MatMul")
+    product += field(5, strides) + field(5, field(1, b"group") + field(3, 4))
     parts = [(5, onnx_tensor("weight", values)), (5, spelt), (5, packed), (5, halves), (1, constant), (1, product)]
     graph = b"".join(field(number, part) for number, part in parts)
     (tmp_path / "a.onnx").write_bytes(field(1, 8) + field(2, b"maker") + field(7, graph))
@@ -297,6 +299,7 @@ def test_onnx_initialisers_constants_and_nodes(tmp_path: Path):
     assert checkpoint.tensors["ints"].tolist() == [[5], [-1]]
     assert checkpoint.tensors["halves"].tolist() == [1, -2] and checkpoint.tensors["halves"].dtype == torch.float16
     matmul = {"op": "MatMul", "name": "/mlp/MatMul", "inputs": ["x", "weight"], "outputs": ["y"]}
+    matmul |= {"attributes": {"strides": [2, 1, 300], "group": [4]}}
     assert checkpoint.metadata["nodes"][1] == matmul
     elsewhere = field(7, field(5, field(2, 1) + field(8, b"far") + field(14, 1)))
     (tmp_path / "a.onnx").write_bytes(elsewhere)

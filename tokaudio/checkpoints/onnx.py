@@ -37,8 +37,9 @@ Value = int | memoryview
 def read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the initialisers and constants of a model by name, and its nodes under `nodes`.
 
-    Each node is a dictionary of `op`, `name`, `inputs` and `outputs`, in the order of the graph: exporters rename the
-    weights of matrix products, and only the node that uses one says whose it is.
+    Each node is a dictionary of `op`, `name`, `inputs`, `outputs` and `attributes` (the whole numbers of each by name,
+    such as the strides of a convolution), in the order of the graph: exporters rename the weights of matrix products,
+    and only the node that uses one says whose it is.
 
     Raises:
         CheckpointError: if the file is damaged, or keeps its weights elsewhere.
@@ -66,7 +67,7 @@ def read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _node(message: memoryview, where: Path) -> tuple[dict[str, Any], Tensor | None]:
-    node: dict[str, Any] = {"op": "", "name": "", "inputs": [], "outputs": []}
+    node: dict[str, Any] = {"op": "", "name": "", "inputs": [], "outputs": [], "attributes": {}}
     constant = None
     for number, value in _fields(message):
         if number in (1, 2):
@@ -74,11 +75,24 @@ def _node(message: memoryview, where: Path) -> tuple[dict[str, Any], Tensor | No
         elif number in (3, 4):
             node["name" if number == 3 else "op"] = _text(value)
         elif number == 5:
-            # The attribute of a Constant: AttributeProto.t is field 5.
-            for field, content in _fields(_bytes(value)):
-                if field == 5:
-                    constant = _tensor(_bytes(content), where)[1]
+            name, numbers, tensor = _attribute(_bytes(value), where)
+            constant = constant if tensor is None else tensor
+            if numbers:
+                node["attributes"][name] = numbers
     return node, constant if node["op"] == "Constant" else None
+
+
+def _attribute(message: memoryview, where: Path) -> tuple[str, list[int], Tensor | None]:
+    """Return an attribute's name, its whole numbers, and its tensor (that of a Constant)."""
+    name, numbers, tensor = "", [], None
+    for field, content in _fields(message):
+        if field == 1:
+            name = _text(content)
+        elif field in (3, 8):
+            numbers += [content] if isinstance(content, int) else list(_varints(content))
+        elif field == 5:
+            tensor = _tensor(_bytes(content), where)[1]
+    return name, numbers, tensor
 
 
 def _tensor(message: memoryview, where: Path) -> tuple[str, Tensor]:

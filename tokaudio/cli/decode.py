@@ -60,7 +60,7 @@ def decode(  # noqa: PLR0917 - typer reads options from parameters
         return report.finish(0.0)
 
     from tokaudio.cli.coding import decode_tokens, facts_of
-    from tokaudio.cli.loading import Decoders, choose_device
+    from tokaudio.cli.loading import Decoders, check_decodes, choose_device
     from tokaudio.cli.runner import run_jobs
     from tokaudio.storage import load_tokens
 
@@ -71,6 +71,7 @@ def decode(  # noqa: PLR0917 - typer reads options from parameters
     def work(job: Job, ticker: Ticker, folders: Folders) -> Result:
         tokens = load_tokens(job.source)
         model = decoders.get(job.source, tokens.spec.name)
+        check_decodes(model)
         folders.make_for(job.target)
         clipped = decode_tokens(model, tokens, job.target, force=force, tick=ticker.tick)
         facts = {

@@ -66,6 +66,18 @@ def check_codebooks(num_codebooks: int | None, spec: TokenizerSpec) -> None:
         raise refuse(f"-k {num_codebooks}", f"{spec.name} has {spec.num_codebooks} codebooks", remedy)
 
 
+def check_decodes(tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer that encodes only, before any work is done.
+
+    Raises:
+        TokensError: if it has no decoder.
+    """
+    from tokaudio.tokenizers.encode_only import EncodeOnly
+
+    if isinstance(tokenizer, EncodeOnly):
+        raise tokenizer.no_decoder()
+
+
 class Decoders:
     """The tokenizers that token files ask for, each loaded once.
 

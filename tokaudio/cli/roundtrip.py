@@ -34,11 +34,12 @@ def roundtrip(  # noqa: PLR0917 - typer reads options from parameters
     plan = make_plan([source, target], None, reads=(), writes=WRITABLE_SUFFIXES, suffix=".wav", force=force)
 
     from tokaudio.cli.coding import decode_tokens, encode_audio, facts_of
-    from tokaudio.cli.loading import check_codebooks, choose_device, open_tokenizer
+    from tokaudio.cli.loading import check_codebooks, check_decodes, choose_device, open_tokenizer
     from tokaudio.cli.runner import run_jobs
 
     model = open_tokenizer(tokenizer, choose_device(device))
     check_codebooks(num_codebooks, model.spec)
+    check_decodes(model)
     report = Report("decoded", quiet=True, as_json=as_json, debug=debug)
     report.facts = {"tokenizer": model.spec.name, "fingerprint": model.fingerprint, "device": str(model.device)}
 

@@ -91,7 +91,13 @@ class Case:
     @functools.cached_property
     def sounds(self) -> list[Tensor]:
         """Every clip's tokens decoded alone and whole, `[C, S]`."""
-        return [self.tokenizer.decode(tokens)[0] for tokens in self.tokens]
+        return [self.decode(tokens)[0] for tokens in self.tokens]
+
+    def decode(self, tokens: Tokens) -> Tensor:
+        """Return the sound `[B, C, S]` of tokens; S = 0 where the tokenizer encodes only."""
+        if self.tokenizer.decodes:
+            return self.tokenizer.decode(tokens)
+        return torch.zeros(len(tokens), self.tokenizer.spec.channels, 0, dtype=torch.float32)
 
     def pieces(self, length: int, *, seed: int) -> list[int]:
         """Return random piece lengths, some of them 0, that add up to `length`."""

@@ -36,7 +36,7 @@ def rerun(case: Case) -> int:
     """Encoding and decoding twice gives the same."""
     for number, (clip, tokens, sound) in enumerate(zip(case.clips, case.tokens, case.sounds, strict=True)):
         require_same(case.tokenizer.encode(clip).codes, tokens.codes, f"codes of clip {number} on a rerun")
-        require_same(case.tokenizer.decode(tokens)[0], sound, f"sound of clip {number} on a rerun")
+        require_same(case.decode(tokens)[0], sound, f"sound of clip {number} on a rerun")
     return 2 * len(case.clips)
 
 
@@ -72,7 +72,7 @@ def threads(case: Case) -> int:
             torch.set_num_threads(count)
             for clip, tokens, sound in zip(case.clips, case.tokens, case.sounds, strict=True):
                 require_same(case.tokenizer.encode(clip).codes, tokens.codes, f"codes with {count} threads")
-                require_same(case.tokenizer.decode(tokens)[0], sound, f"sound with {count} threads")
+                require_same(case.decode(tokens)[0], sound, f"sound with {count} threads")
             require(torch.get_num_threads() == count, "the number of threads is not put back")
     finally:
         torch.set_num_threads(before)
@@ -86,7 +86,7 @@ def batches(case: Case) -> int:
         picks = case.pick(0, len(case.clips) - 1, case.pick(2, 6, 1, seed=round_number)[0], seed=100 + round_number)
         tokens = case.tokenizer.encode([case.clips[pick] for pick in picks])
         _require_items(case, tokens, picks, "a ragged list")
-        sounds = case.tokenizer.decode(tokens)
+        sounds = case.decode(tokens)
         for row, pick in zip(sounds, picks, strict=True):
             length = case.sounds[pick].shape[1]
             require_same(row[:, :length], case.sounds[pick], f"sound of clip {pick} decoded among {picks}")
@@ -125,7 +125,7 @@ def container(case: Case) -> int:
         tokens.save(path)
         loaded = Tokens.load(path)
         require(loaded == tokens, f"tokens of clip {number} differ after a round trip through {path.suffix}")
-        require_same(case.tokenizer.decode(loaded)[0], sound, f"sound of clip {number} from a token file")
+        require_same(case.decode(loaded)[0], sound, f"sound of clip {number} from a token file")
     return 2 * len(case.tokens)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from tokaudio.audio.blocks import BlockStream
-from tokaudio.audio.chunk import TileStream
+from tokaudio.errors import TokensError
 from tokaudio.testing._case import Case
-from tokaudio.testing.report import require_same
+from tokaudio.testing.report import refused, require_same
+from tokaudio.tokenizers.streams import Stream
 
 
 def _applies(case: Case) -> bool:
@@ -21,7 +21,7 @@ def _sizes(total: int, size: int) -> list[int]:
     return [min(size, total - start) for start in range(0, total, size)]
 
 
-def _run(stream: TileStream | BlockStream, whole: Tensor, sizes: Iterable[int]) -> Tensor:
+def _run(stream: Stream, whole: Tensor, sizes: Iterable[int]) -> Tensor:
     """Push `whole` `[C, n]` in pieces and return all that comes out."""
     results, start = [], 0
     for size in sizes:
@@ -70,7 +70,7 @@ def encode_blocks(case: Case) -> int:
 
 def decode_pieces(case: Case) -> int:
     """Streaming decode equals whole decode."""
-    if not _applies(case):
+    if not _applies(case) or not case.tokenizer.decodes:
         return 0
     total = 0
     for number, fixed in ((0, (1,)), (2, (13, 50)), (3, (37,))):
@@ -83,7 +83,15 @@ def decode_pieces(case: Case) -> int:
 
 
 def decode_blocks(case: Case) -> int:
-    """`decode_blocks` equals `decode`."""
+    """`decode_blocks` equals `decode`; a tokenizer that encodes only refuses both, and its stream's decoder too."""
+    tokenizer, first = case.tokenizer, case.tokens[0]
+    if not tokenizer.decodes:
+        decoder = tokenizer.streaming().decoder
+        ways = (tokenizer.decode, lambda tokens: list(tokenizer.decode_blocks(tokens)))
+        for way in (*ways, lambda tokens: decoder.push(tokens.codes[0]), lambda _: decoder.flush()):
+            with refused(TokensError, "decoding without a decoder", naming=tokenizer.spec.name):
+                way(first)
+        return len(ways) + 2
     if not _applies(case):
         return 0
     for number, (tokens, wanted) in enumerate(zip(case.tokens, case.sounds, strict=True)):

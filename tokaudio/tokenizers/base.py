@@ -10,38 +10,25 @@ import itertools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from tokaudio.audio import RESAMPLER, AudioReader, StreamResampler, as_audio, to_channels
-from tokaudio.audio.blocks import BlockStream
-from tokaudio.audio.chunk import TileStream
 from tokaudio.errors import AudioError, CheckpointError, TokensError
 from tokaudio.nn.determinism import exact_inference
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.clips import split_clips
 from tokaudio.tokenizers.fingerprint import fingerprint_of
+from tokaudio.tokenizers.streams import Streaming
 from tokaudio.tokens import Tokens
+
+__all__ = ["Streaming", "Tokenizer"]
 
 # Frames of one piece of a long signal: large enough that keeping pieces costs little besides their codes.
 _PIECE_FRAMES = 1500
-
-
-@dataclass(frozen=True)
-class Streaming:
-    """Encoder and decoder for audio that arrives in pieces.
-
-    Attributes:
-        encoder: `push(samples [C, n])` and `flush()` return codes `[K, m]`.
-        decoder: `push(codes [K, n])` and `flush()` return samples `[C, m]`.
-    """
-
-    encoder: TileStream | BlockStream
-    decoder: TileStream | BlockStream
 
 
 class Tokenizer(nn.Module, ABC):
@@ -51,6 +38,7 @@ class Tokenizer(nn.Module, ABC):
 
     Attributes:
         spec: the frozen facts: rates, codebooks, licence.
+        decodes: whether there is a decoder; see [`EncodeOnly`][tokaudio.tokenizers.encode_only.EncodeOnly].
 
     Example:
         >>> tokenizer = Tokenizer.from_pretrained("mini-codec")
@@ -62,6 +50,7 @@ class Tokenizer(nn.Module, ABC):
     """
 
     spec: TokenizerSpec
+    decodes: ClassVar[bool] = True
 
     def __init__(self, spec: TokenizerSpec) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from tokaudio.tokenizers.families.bigcodec import BigCodec
 from tokaudio.tokenizers.families.dac import DAC
 from tokaudio.tokenizers.families.encodec import EnCodec
 from tokaudio.tokenizers.families.mimi import Mimi
+from tokaudio.tokenizers.families.s3tokenizer import S3Tokenizer
 from tokaudio.tokenizers.families.snac import Snac
 from tokaudio.tokenizers.families.speechtokenizer import SpeechTokenizer
 from tokaudio.tokenizers.families.wavtokenizer import WavTokenizer
@@ -30,6 +31,7 @@ FAMILIES: dict[str, Family] = {
     DAC.FAMILY: DAC,
     EnCodec.FAMILY: EnCodec,
     Mimi.FAMILY: Mimi,
+    S3Tokenizer.FAMILY: S3Tokenizer,
     Snac.FAMILY: Snac,
     SpeechTokenizer.FAMILY: SpeechTokenizer,
     WavTokenizer.FAMILY: WavTokenizer,
