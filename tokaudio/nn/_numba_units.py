@@ -36,7 +36,7 @@ def _sin_squared(t: Any) -> Any:
 
 
 @_kernel("void(float32[:,::1], float32[:,::1], float32[:,::1], int64, float32[:,::1], float32[:,::1], float32[:,::1])")
-def snake_depthwise_snake(  # noqa: PLR0912, PLR0917 - calls would cost a third
+def snake_depthwise_snake(  # noqa: PLR0917 - calls would cost a third
     held: Any, block: Any, table: Any, dilation: int, active: Any, out: Any, past: Any
 ) -> None:
     """Write `snake(depthwise(snake(x)))` to `out [m, C]` and x plus the last bias, at the middle tap, to `past [m, C]`.

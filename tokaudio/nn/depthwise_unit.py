@@ -99,7 +99,7 @@ class UnitStage:
         if compiled is None:
             return _plain(self._unit, held, block, m)
         channels = block.shape[1]
-        active, inner, past = (torch.empty(rows, channels) for rows in (m + self._span, m, m))
+        active, inner, past = (block.new_empty(rows, channels) for rows in (m + self._span, m, m))
         given = (held.numpy(), block.numpy(), self._table.numpy())
         compiled.snake_depthwise_snake(*given, self._unit.dilation, active.numpy(), inner.numpy(), past.numpy())
         return past.addmm_(inner, mix)

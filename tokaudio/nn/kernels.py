@@ -83,8 +83,8 @@ def depthwise(steps: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int
         out = F.conv1d(steps.T[None], weight[:, None], bias, stride, 0, dilation, steps.shape[1])
         return out[0, :, :count].T.contiguous()
     steps = steps.contiguous()
-    out = torch.empty(count, steps.shape[1])
-    bias = torch.zeros(steps.shape[1]) if bias is None else bias.detach()
+    out = steps.new_empty(count, steps.shape[1])
+    bias = steps.new_zeros(steps.shape[1]) if bias is None else bias.detach()
     compiled.depthwise(
         steps.numpy(), weight.detach().T.contiguous().numpy(), bias.numpy(), stride, dilation, out.numpy()
     )

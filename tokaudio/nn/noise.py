@@ -42,7 +42,7 @@ def _chunk(index: int, seed: int, level: int) -> Tensor:
         mixed = _scramble((mixed + part) & _MASK)
     # The sign bit is dropped: not every version of torch takes all 64 bits.
     generator = torch.Generator().manual_seed(mixed >> 1)
-    return torch.randn(_CHUNK, generator=generator)
+    return torch.randn(_CHUNK, generator=generator, dtype=torch.float32)
 
 
 def _scramble(value: int) -> int:

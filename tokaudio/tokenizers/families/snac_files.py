@@ -20,6 +20,8 @@ _ATTENTION = {
     "rel_pos.inv_freq": "frequencies",
 }
 _CONV = ("weight", "bias")
+# Published name -> our name, and the axes of size 1 that only the published tensor has.
+Pairs = dict[str, tuple[str, tuple[int, ...]]]
 
 
 def looks_like_snac(names: Iterable[str]) -> bool:
@@ -32,9 +34,7 @@ def looks_like_snac(names: Iterable[str]) -> bool:
     return any(_NOISE.fullmatch(name) for name in names)
 
 
-def published_names(
-    levels: int, *, codebooks: int, attention: bool, noise: bool, depthwise: bool
-) -> dict[str, tuple[str, tuple[int, ...]]]:
+def published_names(levels: int, *, codebooks: int, attention: bool, noise: bool, depthwise: bool) -> Pairs:
     """Return our name of every published tensor, and the axes of size 1 that only the published one has.
 
     | published | ours |
@@ -64,7 +64,7 @@ def published_names(
         >>> names["decoder.model.2.block.2.linear.weight"], names["encoder.block.1.block.3.alpha"]
         (('decoder.levels.0.noise.mix.weight', ()), ('encoder.levels.0.snake.alpha', (0, 2)))
     """
-    pairs = {**_layer("encoder.block.0", "encoder.entry")}
+    pairs = _layer("encoder.block.0", "encoder.entry")
     for n in range(levels):
         theirs, ours = f"encoder.block.{n + 1}.block", f"encoder.levels.{n}"
         pairs |= _units(theirs, 0, ours) | _snake(f"{theirs}.3", f"{ours}.snake")
@@ -97,9 +97,6 @@ def published_names(
     return pairs
 
 
-Pairs = dict[str, tuple[str, tuple[int, ...]]]
-
-
 def _layer(theirs: str, ours: str) -> Pairs:
     return {f"{theirs}.{part}": (f"{ours}.{part}", ()) for part in _CONV}
 
@@ -125,6 +122,7 @@ def as_published(state: Mapping[str, Tensor], names: Pairs) -> dict[str, Tensor]
     """Return our tensors (on the meta device, if need be) under the published names and in the published shapes.
 
     Example:
+        >>> import torch
         >>> as_published({"a": torch.zeros(3)}, {"x.alpha": ("a", (0, 2))})["x.alpha"].shape
         torch.Size([1, 3, 1])
     """
@@ -141,6 +139,7 @@ def as_ours(tensors: Mapping[str, Tensor], names: Pairs) -> dict[str, Tensor]:
     """Return published tensors, whose shapes were checked, under our names and in our shapes.
 
     Example:
+        >>> import torch
         >>> as_ours({"x.alpha": torch.zeros(1, 3, 1)}, {"x.alpha": ("a", (0, 2))})["a"].shape
         torch.Size([3])
     """
