@@ -21,7 +21,18 @@ from tokaudio.spec import CodebookSpec, Kind, TokenizerSpec
 Status = Literal["built-in", "verified", "by parts", "unverified", "planned"]
 
 _ASSETS = Path(str(files("tokaudio") / "assets"))
-_RATES = ("sample_rate", "hop_length", "decode_sample_rate", "channels", "causal", "chunking", "paper", "origin")
+_RATES = (
+    "sample_rate",
+    "hop_length",
+    "decode_sample_rate",
+    "channels",
+    "causal",
+    "chunking",
+    "frame_multiple",
+    "least_padding",
+    "paper",
+    "origin",
+)
 
 
 @dataclass(frozen=True)

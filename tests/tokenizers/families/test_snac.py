@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from tokaudio import Tokenizer, Tokens
+from tokaudio.catalogue import tokenizer_spec
 from tokaudio.errors import CheckpointError
 from tokaudio.testing import check_tokenizer
+from tokaudio.tokenizers.families.fields import known_facts
 from tokaudio.tokenizers.families.snac import Snac, SnacSizes
 from tokaudio.tokenizers.families.snac_files import as_published
 
@@ -185,6 +187,30 @@ def test_facts_of_a_known_repository(tmp_path: Path) -> None:
     assert (spec.name, spec.licence, spec.paper) == ("snac-24k", "mit", "arXiv:2410.14411")
     # Rates come from the files, never from the name.
     assert spec.sample_rate == 4_000 and spec.chunking == "exact" and not spec.causal
+
+
+_LARGE = {"encoder_dim": 64, "encoder_rates": [2, 3, 8, 8], "decoder_dim": 1536, "decoder_rates": [8, 8, 3, 2]} | {
+    "attn_window_size": 32,
+    "vq_strides": [8, 4, 2, 1],
+}
+_SMALL = {"encoder_dim": 48, "encoder_rates": [2, 4, 8, 8], "decoder_dim": 1024, "decoder_rates": [8, 8, 4, 2]} | {
+    "attn_window_size": None,
+    "vq_strides": [4, 2, 1],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "samples"),
+    [
+        ("snac-24k", {"sampling_rate": 24_000, **_SMALL}, 2_048),
+        ("snac-32k", {"sampling_rate": 32_000, **_LARGE}, 12_288),
+        ("snac-44k", {"sampling_rate": 44_100, **_LARGE}, 12_288),
+    ],
+)
+def test_the_catalogue_says_what_published_configurations_say(name: str, config: dict[str, Any], samples: int) -> None:
+    spec = SnacSizes.read(config, "config.json").spec(known_facts(name))
+    assert spec == tokenizer_spec(name)
+    assert spec.hop_length * spec.frame_multiple == samples
 
 
 def drop(name: str) -> Callable[[dict[str, Tensor]], None]:
