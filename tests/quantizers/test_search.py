@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tokaudio.quantizers.search import nearest, nearest_exact
+from tokaudio.quantizers.search import nearest, nearest_exact, two_least
 
 
 def by_loops(vectors: Tensor, codebook: Tensor) -> list[int]:
@@ -87,3 +87,13 @@ def test_extreme_vectors_give_an_index():
 
 def test_no_vectors_give_no_index():
     assert nearest(torch.zeros(0, 4), normal(8, 4)).shape == (0,)
+
+
+@given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 3), st.integers(0, 99))
+def test_two_least_of_many_ties(size: int, count: int, most: int, seed: int):
+    scores = torch.randint(0, most + 1, (size, count), generator=torch.Generator().manual_seed(seed)).float()
+    best, second, index = two_least(scores)
+    ordered = torch.cat([scores, torch.full((1, count), torch.inf)]).sort(0)
+    assert torch.equal(best, ordered.values[0])
+    assert torch.equal(second, ordered.values[1])
+    assert index.tolist() == [column.index(min(column)) for column in scores.T.tolist()]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokaudio import catalogue
-from tokaudio.errors import CheckpointError
+from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.seanet import SEANet
 from tokaudio.quantizers import ResidualVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
@@ -92,6 +92,9 @@ class EnCodec(Codec):
         """
         tensors = files.our_tensors(source)
         found = files.sizes(source, tensors)
+        if found["segment"] or found["normalize"]:
+            problem = "codes segments with a scale each, as EnCodec at 48 kHz does"
+            raise CheckpointError(one_line(source.path, problem, "this is not supported yet; take 24 or 32 kHz"))
         network = SEANet(**found["network"])
         config = {**found, "spec": published_spec(source, network, found).to_dict()}
         return build(lambda: cls.from_config(config), tensors, str(source.path))
