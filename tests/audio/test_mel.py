@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from tokaudio.audio.mel import mel_filterbank
+from tokaudio.audio.mel import mel_filterbank, slaney_filterbank
 from tokaudio.errors import AudioError
 
 
@@ -51,3 +51,22 @@ def test_impossible_filters_are_refused() -> None:
 def test_the_cached_filterbank_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         mel_filterbank(16_000, 1024, 80)[0, 0] = 1.0
+
+
+@pytest.mark.parametrize(("rate", "n_fft", "num_mels"), [(16_000, 400, 128), (16_000, 400, 80), (1_600, 400, 20)])
+def test_slaney_filterbank_equals_librosa(rate: int, n_fft: int, num_mels: int) -> None:
+    expected = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=num_mels, dtype=np.float64)
+    weights = slaney_filterbank(rate, n_fft, num_mels)
+    np.testing.assert_allclose(weights, expected, atol=1e-12)
+    assert not weights.flags.writeable
+
+
+@pytest.mark.parametrize("wrong", [(0, 400, 80), (16_000, 0, 80), (16_000, 400, 0)])
+def test_slaney_filters_of_nothing_are_refused(wrong: tuple[int, int, int]) -> None:
+    with pytest.raises(AudioError, match="must be positive"):
+        slaney_filterbank(*wrong)
+
+
+def test_slaney_filters_that_would_be_empty_are_refused() -> None:
+    with pytest.raises(AudioError, match="too narrow"):
+        slaney_filterbank(16_000, 200, 128)
