@@ -169,7 +169,7 @@ class ResnetUnit(Residual):
 
     def _whole(self, steps: Tensor) -> Tensor:
         out = steps
-        for layer in self.body:
+        for layer in self.body.children():
             if isinstance(layer, Conv1d):
                 out = wide_product(layer, out)
             else:
@@ -352,7 +352,7 @@ class ConvNeXt(nn.Module):
     def _mix_rows(self, rows: Tensor) -> Tensor:
         """Do what `mix` does, for `[n, C]`."""
         hidden = torch.addmm(self.pwconv1.bias, self.norm.rows(rows), turned(self.pwconv1.weight))
-        out = torch.addmm(self.pwconv2.bias, torch._C._nn.gelu_(hidden), turned(self.pwconv2.weight))
+        out = torch.addmm(self.pwconv2.bias, torch.ops.aten.gelu_(hidden), turned(self.pwconv2.weight))
         return out.mul_(self.gamma)
 
 

@@ -232,5 +232,5 @@ def test_weights_without_a_configuration_are_recognised_and_refused(tmp_path: Pa
 def test_parts_that_do_not_agree_are_refused():
     config = make().config() | {"spec": make().spec.to_dict()}
     for change in ({"downsamples": [2, 2]}, {"spec": {**config["spec"], "codebooks": [{"size": 32}] * 2}}):
-        with pytest.raises(CheckpointError, match="do not agree|has one"):
+        with pytest.raises(CheckpointError, match=r"do not agree|has one"):
             WavTokenizer.from_config(config | change)
