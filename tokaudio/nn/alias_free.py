@@ -40,8 +40,8 @@ def kaiser_sinc(taps: int = TAPS, *, cutoff: float = 0.25, half_width: float = 0
     else:
         beta = 0.0
     # In float32 step by step, as the filters of published files were made.
-    window = torch.kaiser_window(taps, periodic=False, beta=beta, device="cpu")
-    time = torch.arange(taps, device="cpu") - (taps - 1) / 2
+    window = torch.kaiser_window(taps, periodic=False, beta=beta, dtype=torch.float32, device="cpu")
+    time = torch.arange(taps, dtype=torch.float32, device="cpu") - (taps - 1) / 2
     response = 2 * cutoff * window * torch.sinc(2 * cutoff * time)
     return response / response.sum()
 
@@ -125,10 +125,11 @@ def bend(steps: Tensor, first: int, count: int, alpha: Tensor, scale: Tensor) ->
         >>> bend(torch.ones(9, 1), 2, 3, torch.ones(1), torch.ones(1)).T
         tensor([[1.7081, 1.7081, 1.7081]])
     """
-    compiled = _compiled() if steps.device.type == "cpu" and not torch.is_grad_enabled() else None
+    plain = steps.device.type == "cpu" and steps.dtype == torch.float32 and not torch.is_grad_enabled()
+    compiled = _compiled() if plain else None
     if compiled is None:
         return _bend_by_torch(steps, first, count, alpha, scale)
-    steps, out = steps.contiguous(), torch.empty(count, steps.shape[1])
+    steps, out = steps.contiguous(), steps.new_empty(count, steps.shape[1])
     filters, frequency, height = (part.detach().contiguous().numpy() for part in (_taps(), alpha, scale))
     compiled.alias_free(steps.detach().numpy(), first, filters, frequency, height, out.numpy())
     return out
