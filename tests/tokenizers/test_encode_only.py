@@ -98,7 +98,7 @@ def test_everything_that_decodes_refuses():
         lambda: streaming.decoder.push(tokens.codes[0]),
         streaming.decoder.flush,
     ):
-        with pytest.raises(TokensError, match="^half: turns sound into tokens only; ask somebody else$"):
+        with pytest.raises(TokensError, match=r"^half: turns sound into tokens only; ask somebody else$"):
             action()
 
 
