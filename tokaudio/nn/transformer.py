@@ -63,7 +63,7 @@ class CausalTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, D, T]` to `[B, D, T]`."""
         steps = x.transpose(1, 2)
-        rotation, visible = self.rotation(0, steps.shape[1], x.device), self.visible(0, steps.shape[1], x.device)
+        rotation, visible = self.rotation(0, steps.shape[1], x.device), self.visible(0, steps.shape[1], x)
         for layer in self.layers:
             steps, _ = layer(steps, rotation, visible)
         return steps.transpose(1, 2)
@@ -83,18 +83,18 @@ class CausalTransformer(nn.Module):
         phases = torch.arange(start, start + count, device=device).float()[:, None, None] * frequencies
         return phases.cos(), phases.sin()
 
-    def visible(self, before: int, count: int, device: torch.device) -> Tensor:
+    def visible(self, before: int, count: int, like: Tensor) -> Tensor:
         """Return what attention adds to its scores `[count, before + count]`: 0 where a step sees another, else -inf.
 
         Args:
             before: steps that lie before the first of the `count` steps.
             count: steps that look.
-            device: of the result.
+            like: has the dtype and device of the result.
         """
-        at = torch.arange(before, before + count, device=device)[:, None]
-        distance = at - torch.arange(before + count, device=device)
+        at = torch.arange(before, before + count, device=like.device)[:, None]
+        distance = at - torch.arange(before + count, device=like.device)
         hidden = (distance < 0) | (distance >= self.window)
-        return torch.zeros(hidden.shape, device=device).masked_fill_(hidden, -torch.inf)
+        return like.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)
 
 
 class TransformerLayer(nn.Module):
@@ -147,7 +147,7 @@ class TransformerStage:
         kept = network.window - 1
         before = min(self._position, kept)
         rotation = network.rotation(self._position, count, block.device)
-        visible = network.visible(before, count, block.device)
+        visible = network.visible(before, count, block)
         steps = block[None]
         for index, layer in enumerate(network.layers):
             steps, seen = layer(steps, rotation, visible, self._past[index])
