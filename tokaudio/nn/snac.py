@@ -16,8 +16,8 @@ from tokaudio.nn.noise import NoiseBlock
 from tokaudio.nn.stages import Pipeline, Pointwise, Sequence, Sliced, Stage, stage_of
 
 _EDGE = (KERNEL_SIZE - 1) // 2
-# Values of one tensor: four of them stay in a cache of 2 MB.
-_SLICE = 98_304
+# Values of one tensor in a slice: several fit into a shared cache, and a slice is worth what it costs to begin one.
+_SLICE = 300_000
 # A level with more weights than this in its strided convolution would fetch them too often on short slices.
 _LIGHT = 512 * 1024
 
