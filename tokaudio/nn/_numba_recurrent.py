@@ -55,6 +55,15 @@ def elu(x: Any, out: Any) -> None:
         out[i] = v if v > _f(0.0) else e
 
 
+@_kernel("void(float32[::1])")
+def elu_in_place(x: Any) -> None:
+    """Replace x where it is negative by `exp(x) - 1`."""
+    for i in range(x.shape[0]):
+        v = x[i]
+        e = _expm1(min(v, _f(0.0)))
+        x[i] = v if v > _f(0.0) else e
+
+
 @_kernel("void(float32[:,::1], float32[:,:,::1], float32[::1], float32[::1], float32[:,::1])")
 def lstm(inputs: Any, weight: Any, hidden: Any, cell: Any, out: Any) -> None:
     """Run one layer over `[n, blocks * _WIDTH]` input products, laid out as `pack` does it; states are updated.

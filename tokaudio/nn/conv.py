@@ -172,11 +172,11 @@ class ConvStage:
         """Map the next block `[n, C]` to `[m, D]`."""
         conv = self._conv
         self._length += len(block)
-        held = block if self._held is None or not len(self._held) else torch.cat([self._held, block])
+        held = self._joined(block)
         left, right = conv.padding[0], conv.end_padding(self._length) if last else 0
         if not self._started:
             # A reflection needs the steps that it mirrors, on both sides where the signal is short.
-            if not last and (len(held) <= sum(conv.padding) + conv.stride if conv.mode != "zeros" else not len(held)):
+            if not last and len(held) <= (sum(conv.padding) + conv.stride if conv.mode == "reflect" else 0):
                 self._held = held
                 return block.new_empty(0, conv.out_channels)
             self._started = True
@@ -195,6 +195,10 @@ class ConvStage:
         keep = max(0, min(done, len(held) - mirrored))
         self._held, self._spent = held[keep:].clone(), done - keep
         return out
+
+    def _joined(self, block: Tensor) -> Tensor:
+        """Return what is held and the next block `[n, C]`."""
+        return block if self._held is None or not len(self._held) else torch.cat([self._held, block])
 
 
 def pad(steps: Tensor, left: int, right: int, mode: Padding) -> Tensor:

@@ -46,12 +46,25 @@ def elu(steps: Tensor) -> Tensor:
         >>> elu(torch.tensor([[1.0, -1.0]]))
         tensor([[ 1.0000, -0.6321]])
     """
-    compiled = recurrent() if steps.device.type == "cpu" and not torch.is_grad_enabled() else None
-    if compiled is None:
+    if torch.is_grad_enabled():
         return F.elu(steps)
-    steps = steps.contiguous()
-    out = torch.empty_like(steps)
-    compiled.elu(steps.view(-1).numpy(), out.view(-1).numpy())
+    return elu_into(steps, torch.empty(steps.shape, dtype=steps.dtype, device=steps.device))
+
+
+def elu_into(steps: Tensor, out: Tensor) -> Tensor:
+    """Write x where it is positive, else `exp(x) - 1`, of `[n, C]` to memory of the same shape, and return that.
+
+    Example:
+        >>> elu_into(torch.tensor([[1.0, -1.0]]), torch.zeros(1, 2))
+        tensor([[ 1.0000, -0.6321]])
+    """
+    compiled = recurrent() if steps.device.type == "cpu" and out.is_contiguous() else None
+    if compiled is None:
+        return out.copy_(F.elu(steps))
+    if steps.data_ptr() == out.data_ptr():
+        compiled.elu_in_place(out.view(-1).numpy())
+    else:
+        compiled.elu(steps.contiguous().view(-1).numpy(), out.view(-1).numpy())
     return out
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tokaudio.nn.activations import ELU, Snake
 from tokaudio.nn.conv import Conv1d, ConvTranspose1d, Padding, causal, centred
+from tokaudio.nn.elu_stages import ActivatedConvStage, unit_stage
 from tokaudio.nn.lstm import SkipLSTM
 from tokaudio.nn.stages import Pipeline, Residual, Sequence, Sliced, Stage, Whole, stage_of
 
@@ -261,7 +262,17 @@ def staged(layers: Ordered[nn.Module]) -> Stage:
         >>> staged([nn.ReLU(), nn.Tanh()])(torch.zeros(2, 3), last=True).shape
         torch.Size([2, 3])
     """
-    return Pipeline(stage_of(layer) for layer in layers)
+    stages: list[Stage] = []
+    rest = list(layers)
+    while rest:
+        layer = rest.pop(0)
+        following = rest[0] if rest else None
+        if isinstance(layer, ELU) and isinstance(following, Conv1d) and following.kernel_size > 1:
+            stages.append(ActivatedConvStage(following))
+            del rest[0]
+        else:
+            stages.append(unit_stage(layer) if isinstance(layer, Residual) else stage_of(layer))
+    return Pipeline(stages)
 
 
 def seanet_name(name: str, *, normed: bool = False) -> str:
