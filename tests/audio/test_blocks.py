@@ -72,3 +72,17 @@ def test_wrong_pieces_and_ended_streams_are_refused() -> None:
     stream.flush()
     with pytest.raises(AudioError, match="has ended"):
         stream.push(torch.zeros(2, 4))
+
+
+@given(pieces(60))
+def test_eager_blocks_run_as_soon_as_they_are_complete(cuts: list[int]) -> None:
+    echo = Echo()
+    stream = BlockStream(echo, 1, 8, torch.zeros(1, 0), eager=True)
+    given_, taken = 0, 0
+    for cut in cuts:
+        taken += stream.push(torch.zeros(1, cut)).shape[1]
+        given_ += cut
+        assert taken == given_ // 8 * 8
+    stream.flush()
+    if given_:
+        assert echo.seen == [(8, False)] * (given_ // 8) + [(given_ % 8, True)]
