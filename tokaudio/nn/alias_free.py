@@ -73,17 +73,7 @@ class AliasFreeSnake(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, T]` to `[B, C, T]`."""
-        if not x.shape[2]:
-            return x
-        length, channels = x.shape[2], x.shape[1]
-        taps = _taps().to(x).expand(channels, 1, TAPS)
-        padded = F.pad(x, (3, 3), mode="replicate")
-        doubled = 2 * F.conv_transpose1d(padded, taps, stride=2, groups=channels)
-        # The first sample of the doubled signal leans on the eleven taps before it.
-        doubled = doubled[..., 11 : 11 + 2 * length]
-        alpha, scale = (part[:, None] for part in self._curve())
-        bent = doubled + scale * torch.sin(alpha * doubled).square()
-        return F.conv1d(F.pad(bent, (5, 6), mode="replicate"), taps, stride=2, groups=channels)
+        return _by_torch(x, *self._curve())
 
     def stage(self) -> AliasFreeStage:
         """Return a fresh stage."""
@@ -128,17 +118,24 @@ def bend(steps: Tensor, first: int, count: int, alpha: Tensor, scale: Tensor) ->
     plain = steps.device.type == "cpu" and steps.dtype == torch.float32 and not torch.is_grad_enabled()
     compiled = _compiled() if plain else None
     if compiled is None:
-        return _bend_by_torch(steps, first, count, alpha, scale)
+        return _by_torch(steps.T[None], alpha, scale)[0, :, first : first + count].T.contiguous()
     steps, out = steps.contiguous(), steps.new_empty(count, steps.shape[1])
     filters, frequency, height = (part.detach().contiguous().numpy() for part in (_taps(), alpha, scale))
     compiled.alias_free(steps.detach().numpy(), first, filters, frequency, height, out.numpy())
     return out
 
 
-def _bend_by_torch(steps: Tensor, first: int, count: int, alpha: Tensor, scale: Tensor) -> Tensor:
-    module = AliasFreeSnake(steps.shape[1]).to(steps.device)
-    module._curve = lambda: (alpha, scale)  # type: ignore[method-assign]
-    return module(steps.T[None])[0, :, first : first + count].T.contiguous()
+def _by_torch(x: Tensor, alpha: Tensor, scale: Tensor) -> Tensor:
+    """Bend whole signals `[B, C, T]` by the operations of PyTorch."""
+    length, channels = x.shape[2], x.shape[1]
+    if not length:
+        return x
+    taps = _taps().to(x).expand(channels, 1, TAPS)
+    doubled = 2 * F.conv_transpose1d(F.pad(x, (3, 3), mode="replicate"), taps, stride=2, groups=channels)
+    # Its sample m meets step j with tap m + 5 - 2 j; three steps of padding put that at m + 11.
+    doubled = doubled[..., 11 : 11 + 2 * length]
+    bent = doubled + scale[:, None] * torch.sin(alpha[:, None] * doubled).square()
+    return F.conv1d(F.pad(bent, (5, 6), mode="replicate"), taps, stride=2, groups=channels)
 
 
 @cache
