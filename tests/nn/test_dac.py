@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tokaudio.nn import dac
-from tokaudio.nn.dac import DacDecoder, DacEncoder, residual_unit
+from tokaudio.nn.dac import DacDecoder, DacEncoder
+from tokaudio.nn.dilated_unit import DilatedUnit
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def noise(*shape: int) -> Tensor:
 @pytest.mark.parametrize("dilation", [1, 3, 9])
 @pytest.mark.parametrize("channels", [6, 512])
 def test_a_unit_equals_the_paper(dilation: int, channels: int):
-    unit, x = scattered(residual_unit(channels, dilation)), noise(1, channels, 70)
+    unit, x = scattered(DilatedUnit(channels, dilation=dilation)), noise(1, channels, 70)
     first, wide, second, single = unit.body
 
     def snake(values: Tensor, alpha: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def make(shape: DacShape = SHAPE, sample_rate: int = 4_000) -> DAC:
         if value.dim() == 1:
             value.add_(0.2 * torch.randn_like(value))
         elif name.startswith("encoder"):
-            value.mul_(1.2)
+            value.mul_(1.5)
     level = codec.quantizer.levels[0]
     rows = codec.features(noise(40_000)).transpose(1, 2)
     spread, middle = level.in_proj(rows).std((0, 1)), rows.mean((0, 1))
