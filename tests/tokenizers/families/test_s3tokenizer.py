@@ -192,6 +192,20 @@ def test_windows_give_every_code_once(frames: int, step: int):
         at += count
 
 
+def test_a_last_window_begins_where_it_still_has_a_code_to_give():
+    assert list(windows(5400, 4)) == [(0, 3000, 0, 700), (2600, 5400, 200, 650)]
+    assert list(windows(5401, 4))[1:] == [(2600, 5401, 200, 650), (5200, 5401, 200, 1)]
+
+
+def test_version_1_searches_with_unit_vectors():
+    tokenizer, clip = make("v1-25hz"), sound(32_000, 16_000)
+    vectors = tokenizer.features(clip)[0].T
+    units = vectors / vectors.norm(dim=1, keepdim=True)
+    nearest = torch.cdist(units, tokenizer.codebooks()[0]).argmin(1)
+    assert torch.equal(tokenizer.encode(clip).codes[0, 0], nearest)
+    assert not torch.equal(torch.cdist(vectors, tokenizer.codebooks()[0]).argmin(1), nearest)
+
+
 @pytest.mark.parametrize("variant", ["v1-50hz", "v2"])
 def test_long_audio_is_joined_in_the_middle_of_the_overlap(variant: str):
     tokenizer = make(variant)
