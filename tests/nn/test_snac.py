@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from tests.nn.support import in_pieces
@@ -60,6 +61,14 @@ def test_levels_change_the_rate_exactly(stride: int) -> None:
     down, up = lively(Down(4, stride)), lively(Up(4, stride))
     assert down(torch.randn(1, 4, 7 * stride)).shape == (1, 8, 7)
     assert up(torch.randn(1, 4, 7)).shape == (1, 2, 7 * stride)
+
+
+@pytest.mark.parametrize("stride", [2, 3, 5, 8])
+def test_transposed_convolutions_lose_the_odd_step_at_the_start(stride: int) -> None:
+    up, before = lively(Up(4, stride)), (stride + 1) // 2
+    x = torch.randn(1, 4, 7)
+    wanted = F.conv_transpose1d(x, up.conv.weight, up.conv.bias, stride, before, stride % 2)
+    assert torch.allclose(up.conv(x), wanted, atol=1e-5)
 
 
 def test_silence_before_and_after_changes_the_middle_nowhere() -> None:

@@ -78,7 +78,7 @@ class UnitStage:
     def __init__(self, unit: ResidualUnit) -> None:
         self._unit = unit
         self._span = (KERNEL_SIZE - 1) * unit.dilation
-        self._table = table_of(unit)
+        self._table: Any = None
         self._held: Tensor | None = None
 
     def __call__(self, block: Tensor, last: bool) -> Tensor:
@@ -94,15 +94,17 @@ class UnitStage:
         return out
 
     def _mixed(self, held: Tensor, block: Tensor, m: int) -> Tensor:
-        compiled = _compiled() if block.device.type == "cpu" and not torch.is_grad_enabled() else None
-        mix = self._unit.parts()[3].weight[:, :, 0].T
+        plain = block.device.type != "cpu" or block.dtype != torch.float32 or torch.is_grad_enabled()
+        compiled = None if plain else _compiled()
         if compiled is None:
             return _plain(self._unit, held, block, m)
+        if self._table is None:
+            self._table = table_of(self._unit).numpy()
         channels = block.shape[1]
         active, inner, past = (block.new_empty(rows, channels) for rows in (m + self._span, m, m))
-        given = (held.numpy(), block.numpy(), self._table.numpy())
+        given = (held.numpy(), block.numpy(), self._table)
         compiled.snake_depthwise_snake(*given, self._unit.dilation, active.numpy(), inner.numpy(), past.numpy())
-        return past.addmm_(inner, mix)
+        return past.addmm_(inner, self._unit.parts()[3].weight[:, :, 0].T)
 
 
 @cache

@@ -17,7 +17,7 @@ from tokaudio.errors import CheckpointError
 from tokaudio.testing import check_tokenizer
 from tokaudio.tokenizers.families.fields import known_facts
 from tokaudio.tokenizers.families.snac import Snac, SnacSizes
-from tokaudio.tokenizers.families.snac_files import as_published
+from tokaudio.tokenizers.families.snac_files import as_published, published_names
 
 PLAIN: dict[str, Any] = {
     "sampling_rate": 4_000,
@@ -179,6 +179,23 @@ def test_fields_that_are_left_out_have_the_values_of_the_reference(tmp_path: Pat
     sizes = SnacSizes.read({name: PLAIN[name] for name in least}, "config.json")
     usual = (sizes.attn_window_size, sizes.codebook_size, sizes.codebook_dim, sizes.noise, sizes.depthwise)
     assert usual == (32, 4096, 8, True, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "theirs", "ours"),
+    [
+        ({}, "decoder.model.3.block.5.block.3.bias", "decoder.levels.1.units.2.body.3.bias"),
+        ({"noise": False}, "decoder.model.3.block.2.block.3.bias", "decoder.levels.1.units.0.body.3.bias"),
+        ({"depthwise": False}, "decoder.model.1.block.1.weight", "decoder.levels.0.conv.weight"),
+        ({"attention": True}, "decoder.model.3.block.1.weight", "decoder.levels.0.conv.weight"),
+        ({"attention": True}, "encoder.block.4.bias", "encoder.exit.bias"),
+        ({}, "encoder.block.2.block.1.block.2.alpha", "encoder.levels.1.units.1.body.2.alpha"),
+        ({}, "decoder.model.5.weight", "decoder.exit.weight"),
+    ],
+)
+def test_names_where_layers_are_left_out(changes: dict[str, bool], theirs: str, ours: str) -> None:
+    kinds = {"attention": False, "noise": True, "depthwise": True} | changes
+    assert published_names(2, codebooks=1, **kinds)[theirs][0] == ours
 
 
 def test_facts_of_a_known_repository(tmp_path: Path) -> None:
