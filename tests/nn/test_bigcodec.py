@@ -52,6 +52,17 @@ def test_the_decoder_in_blocks_is_the_decoder_at_once(cuts: list[int]):
         torch.testing.assert_close(blocks.T[None], decoder(x.T[None]), atol=2e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("stride", [2, 5])
+def test_odd_strides_are_cut_as_published(stride: int):
+    part = bigcodec_decoder(6, 8, (stride,), **SIZES).requires_grad_(False)[2]
+    assert isinstance(part, InSlices)
+    up, x = part[1], torch.randn(1, 8, 9)
+    wanted = torch.nn.functional.conv_transpose1d(
+        x, up.weight, up.bias, stride, padding=(stride + 1) // 2, output_padding=stride % 2
+    )
+    torch.testing.assert_close(up(x), wanted)
+
+
 def test_short_slices_change_nothing_but_the_last_bits(monkeypatch: pytest.MonkeyPatch):
     x = signal(600, 1)
     wanted = network("encoder").stage()(x, last=True)
