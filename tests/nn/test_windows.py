@@ -58,3 +58,9 @@ def test_durations_and_impossible_windows():
     for steps, context in ((10, 6), (10, -1)):
         with pytest.raises(ValueError, match="context must be from 0"):
             Windows(steps, context)
+
+
+def test_nothing_has_the_width_of_results():
+    stage = Windowed(lambda steps: steps.repeat(1, 2), Windows(4, 1))
+    widths = [stage(ramp(7), last=False).shape, stage(ramp(1), last=False).shape, stage(ramp(0), last=False).shape]
+    assert widths == [(4, 2), (0, 2), (0, 2)]

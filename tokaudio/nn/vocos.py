@@ -140,10 +140,11 @@ class TimeNorm(nn.Module):
         # Sums over time first: a fast way through memory, unlike torch's own variance over the first axis.
         means = (steps.sum(0) / len(steps)).view(_GROUPS, -1)
         mean = means.mean(1, keepdim=True)
-        centred = steps - mean.expand_as(means).flatten()
-        variance = (centred.square().sum(0) / len(steps)).view(_GROUPS, -1).mean(1, keepdim=True)
+        middle = mean.expand_as(means).flatten()
+        squares = torch.stack([(part - middle).square_().sum(0) for part in steps.split(_SLICE)]).sum(0)
+        variance = (squares / len(steps)).view(_GROUPS, -1).mean(1, keepdim=True)
         scale = self.weight * (variance + 1e-6).rsqrt().expand_as(means).flatten()
-        return torch.addcmul(self.bias, centred, scale)
+        return torch.addcmul(self.bias - middle * scale, steps, scale)
 
 
 class ResnetUnit(Residual):

@@ -82,6 +82,8 @@ class Windowed:
         self._blocks: list[Tensor] = []
         # Steps that are held, and how many of them, at the front, have been given already.
         self._held, self._given = 0, 0
+        # What is returned while nothing is ready; it has the width of results as soon as there are any.
+        self._nothing: Tensor | None = None
 
     def __call__(self, block: Tensor, last: bool) -> Tensor:
         """Keep `[n, C]`; return the results `[m, D]` of the windows that are complete."""
@@ -94,8 +96,9 @@ class Windowed:
             results.append(self._function(self._steps())[self._given :])
             self._blocks.clear()
         if results:
+            self._nothing = results[0].new_empty(0, results[0].shape[1])
             return results[0] if len(results) == 1 else torch.cat(results)
-        return block[:0]
+        return block[:0] if self._nothing is None else self._nothing
 
     def _steps(self) -> Tensor:
         if len(self._blocks) > 1:

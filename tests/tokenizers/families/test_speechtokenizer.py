@@ -151,10 +151,10 @@ def test_no_context_is_not_enough():
     assert (whole - cut).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("length", [11_000, 40_000])
-def test_streams_and_pieces_give_what_encode_gives(length: int):
+@pytest.mark.parametrize(("length", "seconds"), [(11_000, 3.0), (40_000, 3.0), (80_000, 9.0)])
+def test_streams_and_pieces_give_what_encode_gives(length: int, seconds: float):
     codec, sound = make(), noise(length)
-    codec.window_seconds = 3.0
+    codec.window_seconds = seconds
     wanted = codec.encode(sound)
     streaming = codec.streaming()
     got = [streaming.encoder.push(part[None]) for part in sound.split(1_777)]

@@ -164,10 +164,10 @@ def test_codes_are_exact_at_any_length_and_sound_comes_in_windows():
     assert heard.shape == whole.shape and 0 < (heard - whole).abs().mean() < 0.2 * whole.std()
 
 
-@pytest.mark.parametrize("length", [11_000, 40_000])
-def test_streams_and_pieces_give_what_encode_and_decode_give(length: int):
+@pytest.mark.parametrize(("length", "seconds"), [(11_000, 3.0), (40_000, 3.0), (80_000, 9.0)])
+def test_streams_and_pieces_give_what_encode_and_decode_give(length: int, seconds: float):
     codec, sound = make(), noise(length)
-    codec.window_seconds = 3.0
+    codec.window_seconds = seconds
     wanted = codec.encode(sound)
     streaming = codec.streaming()
     got = [streaming.encoder.push(part[None]) for part in sound.split(1_777)]
