@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tests.parity.compare import Level, ResidualLookup
-from tests.parity.filling import calibrate, effective_weight, fill_residual_euclidean, scatter
+from tests.parity.filling import calibrate, effective_weight, scatter
 from tests.parity.peer import Peer, PeerCodes, PeerFacts
 from tests.parity.signals import recording, signals
 
@@ -151,11 +151,26 @@ def _fill(peer: MimiPeer, seed: int, *, seconds: float) -> None:
     for side, books in peer.sides():
         calibrate(side.input_proj, lambda side=side: side.input_proj(latents))
         rows = side.input_proj(latents)[0].T
-        for book, table in zip(books, fill_residual_euclidean(rows, (SIZE,) * len(books), seed), strict=True):
+        for number, book in enumerate(books):
+            table, rows = _level(rows, seed + number)
             _set_book(book, table, seed)
     codes = peer.encode(audio)
     last = [layer for layer in peer.model.modules() if isinstance(layer, torch.nn.Conv1d) and layer.out_channels == 1]
     calibrate(peer.model, lambda: peer.decode(codes), scales=scales | {last[-1]: 0.2})
+
+
+@torch.no_grad()
+def _level(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw a codebook `[V, d]` for rows `[N, d]`, and return what it leaves of them.
+
+    Not near the rows, which are fewer than the codewords: deep levels would then leave nothing of these rows, be tiny,
+    and change other sound so little that rounding decides. Codewords as long as the rows leave most of their length.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.randn(SIZE, rows.shape[1], generator=generator) * rows.std(0)
+    lengths = rows.norm(dim=1).median() * (1.0 + 0.25 * torch.rand(SIZE, 1, generator=generator))
+    table = torch.nn.functional.normalize(directions) * lengths
+    return table, rows - table[torch.cdist(rows, table).argmin(1)]
 
 
 @torch.no_grad()
