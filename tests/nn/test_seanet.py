@@ -122,3 +122,12 @@ def test_names_of_all_layers_exist(dialect: str):
             assert seanet_name(published) in ours, published
     assert seanet_name("decoder.model.3.convtr.convtr.bias") in ours
     assert seanet_name("decoder.model.1.lstm.weight_hh_l1") in ours
+
+
+def test_stages_do_the_same_whether_gradients_were_on_when_they_were_made():
+    encoder = loud(network("causal").encoder())
+    with torch.no_grad():
+        made_without = encoder.stage()
+    sound = torch.randn(900, 1)
+    assert torch.equal(fed(encoder.stage(), sound, 900), fed(made_without, sound, 900))
+    assert not encoder.requires_grad_(True).stage()(sound, True).isnan().any()

@@ -47,8 +47,9 @@ class UnitStage:
     def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d) -> None:
         assert second.bias is not None and shortcut.bias is not None
         self._first = ActivatedConvStage(first)
-        self._bias = second.bias + shortcut.bias
-        self._second, self._shortcut = laid_out(second.weight)[:, :, 0].T, laid_out(shortcut.weight)[:, :, 0].T
+        # Stages are for inference; whether gradients are on while one is made must not change what it does.
+        self._bias = second.bias.detach() + shortcut.bias.detach()
+        self._second, self._shortcut = (laid_out(conv.weight).detach()[:, :, 0].T for conv in (second, shortcut))
         self._waiting: Tensor | None = None
 
     def __call__(self, block: Tensor, last: bool) -> Tensor:
@@ -72,7 +73,7 @@ def unit_stage(unit: Residual) -> Stage:
         _, first, _, second = body
         assert isinstance(first, Conv1d) and isinstance(second, Conv1d)
         plain = all(conv.kernel_size == 1 and conv.bias is not None for conv in (second, shortcut))
-        if plain and not torch.is_grad_enabled():
+        if plain:
             return UnitStage(first, second, shortcut)
     return stage_of(unit)
 

@@ -60,11 +60,12 @@ def elu_into(steps: Tensor, out: Tensor) -> Tensor:
     """
     compiled = recurrent() if steps.device.type == "cpu" and out.is_contiguous() else None
     if compiled is None:
-        return out.copy_(F.elu(steps))
+        return out.copy_(F.elu(steps.detach()))
+    target = out.detach().view(-1).numpy()
     if steps.data_ptr() == out.data_ptr():
-        compiled.elu_in_place(out.view(-1).numpy())
+        compiled.elu_in_place(target)
     else:
-        compiled.elu(steps.contiguous().view(-1).numpy(), out.view(-1).numpy())
+        compiled.elu(steps.detach().contiguous().view(-1).numpy(), target)
     return out
 
 

@@ -6,6 +6,7 @@ codewords are closer to each other than that rounding, the frame is decided agai
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any
 
@@ -73,9 +74,16 @@ def two_least(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return best, second, index.long()
 
 
-@cache
 def _compiled() -> Any:
-    """Return the compiled loop, or None where numba is missing or broken."""
+    """Return the compiled loop, or None where numba is missing or broken.
+
+    Only where networks have imported numba already: that takes longer than it saves here.
+    """
+    return _imported() if "numba" in sys.modules else None
+
+
+@cache
+def _imported() -> Any:
     try:
         from tokaudio.quantizers._numba_search import two_least as compiled
     except Exception:  # numba fails in many ways on platforms that it does not know
