@@ -53,8 +53,8 @@ def build(name: str, *, seed: int = 0, full_size: bool = False) -> Peer:
         KeyError: no such name.
 
     Example:
-        >>> build("dac-16k").facts.codebook_sizes[:2]
-        (1024, 1024)
+        >>> FAMILIES["dac-16k-descript"]
+        'dac:16k-descript'
     """
     module, _, variant = FAMILIES[name].partition(":")
     with reference_mode():
