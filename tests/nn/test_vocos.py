@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.nn.support import in_pieces, pieces
-from tokaudio.nn import vocos
+from tokaudio.nn import vocos, whole_signal
 from tokaudio.nn.conv import Conv1d
 from tokaudio.nn.stages import stage_of
-from tokaudio.nn.vocos import ConvNeXt, FourierHead, FrameNorm, GlobalAttention, ResnetUnit, TimeNorm, Vocos
+from tokaudio.nn.vocos import ConvNeXt, FourierHead, FrameNorm, Vocos
+from tokaudio.nn.whole_signal import GlobalAttention, ResnetUnit, TimeNorm
 from tokaudio.nn.windows import Windows
 
 
@@ -85,7 +86,7 @@ def test_norm_and_attention_are_torchs():
 def test_queries_in_groups_change_nothing(monkeypatch: pytest.MonkeyPatch):
     attention, x = shaken(GlobalAttention(32)), noise(50, 32)
     wanted = attention.stage()(x, True)
-    monkeypatch.setattr(vocos, "_QUERIES", 7)
+    monkeypatch.setattr(whole_signal, "_QUERIES", 7)
     torch.testing.assert_close(attention.stage()(x, True), wanted, atol=1e-5, rtol=1e-5)
 
 
@@ -131,7 +132,9 @@ def test_wide_products_keep_the_weight():
     for length in (1, 2, 4):
         part = x[..., :length]
         with torch.no_grad():
-            torch.testing.assert_close(vocos.wide_product(conv, part[0].T), conv(part)[0].T, atol=1e-6, rtol=1e-5)
+            torch.testing.assert_close(
+                whole_signal.wide_product(conv, part[0].T), conv(part)[0].T, atol=1e-6, rtol=1e-5
+            )
     assert torch.equal(conv.weight, before)
 
 

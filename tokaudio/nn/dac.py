@@ -6,6 +6,7 @@ the same two networks.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
@@ -33,12 +34,12 @@ def upsampling(channels: int, stride: int) -> ConvTranspose1d:
     return ConvTranspose1d(channels, channels // 2, 2 * stride, stride=stride, trim=(edge, edge))
 
 
-class _Blocks(nn.Module):
+class _Blocks(nn.Module, ABC):
     """Parts one after the other, each in slices that suit its widest tensor."""
 
+    @abstractmethod
     def parts(self) -> Iterator[tuple[list[nn.Module], int]]:
         """Yield modules that run together, and how many numbers per step of input they hold at most."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, T]` to `[B, D, T']`."""
