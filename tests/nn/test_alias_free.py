@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.near import assert_near
 from tests.nn.support import in_pieces, pieces
 from tokaudio.nn import alias_free
 from tokaudio.nn.alias_free import AliasFreeSnake, bend, kaiser_sinc
@@ -80,8 +81,8 @@ def test_every_way_is_the_definition(way: str, steps: int):
     snake, x = make(3), noise(steps, 3)
     columns = zip(x.T.tolist(), snake.alpha.tolist(), snake.beta.tolist(), strict=True)
     wanted = torch.tensor([by_hand(*column) for column in columns]).T
-    torch.testing.assert_close(snake.stage()(x, last=True), wanted, atol=5e-6, rtol=0)
-    torch.testing.assert_close(snake(x.T[None])[0].T, wanted, atol=5e-6, rtol=0)
+    assert_near(snake.stage()(x, last=True), wanted)
+    assert_near(snake(x.T[None])[0].T, wanted)
 
 
 @torch.no_grad()
@@ -89,7 +90,7 @@ def test_every_way_is_the_definition(way: str, steps: int):
 @pytest.mark.parametrize("steps", [47, 48, 49, 97, 200])
 def test_widths_and_lengths_around_the_tiles_of_the_kernel(channels: int, steps: int):
     snake, x = make(channels), noise(steps, channels)
-    torch.testing.assert_close(snake.stage()(x, last=True).T, snake(x.T[None])[0], atol=5e-6, rtol=0)
+    assert_near(snake.stage()(x, last=True).T, snake(x.T[None])[0])
 
 
 @settings(max_examples=40, deadline=None)
@@ -107,7 +108,7 @@ def test_with_gradients_the_stage_runs_by_torch_and_agrees():
     assert snake.alpha.grad is not None and bool(snake.alpha.grad.abs().min() > 0)
     assert snake.beta.grad is not None and bool(snake.beta.grad.abs().min() > 0)
     with torch.no_grad():
-        torch.testing.assert_close(snake.stage()(x, last=True), slow, atol=5e-6, rtol=0)
+        assert_near(snake.stage()(x, last=True), slow)
 
 
 @torch.no_grad()
@@ -159,13 +160,13 @@ def test_other_floats_are_bent_in_their_own_type():
     snake, x = make(3), noise(50, 3)
     exact = snake.double().stage()(x.double(), last=True)
     assert exact.dtype == torch.float64
-    torch.testing.assert_close(make(3).stage()(x, last=True).double(), exact, atol=5e-6, rtol=0)
+    assert_near(make(3).stage()(x, last=True).double(), exact)
 
 
 def test_a_constant_is_bent_as_a_single_value():
     value = torch.full((1, 1, 30), 0.7)
     wanted = 0.7 + math.sin(0.7) ** 2
-    torch.testing.assert_close(AliasFreeSnake(1)(value), torch.full((1, 1, 30), wanted), atol=1e-5, rtol=0)
+    assert_near(AliasFreeSnake(1)(value), torch.full((1, 1, 30), wanted))
 
 
 def test_the_filter_made_in_inference_mode_serves_training():

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
+from tests.near import assert_near
 from tests.nn.support import in_pieces, pieces
 from tokaudio.nn import bigcodec
 from tokaudio.nn.bigcodec import bigcodec_decoder, bigcodec_encoder, residual_unit
@@ -40,7 +41,7 @@ def test_the_encoder_in_blocks_is_the_encoder_at_once(cuts: list[int]):
     x = signal(total, 1)
     with torch.no_grad():
         blocks = in_pieces(encoder.stage(), x, [*cuts, total - sum(cuts)])
-        torch.testing.assert_close(blocks.T[None], encoder(x.T[None]), atol=2e-6, rtol=1e-5)
+        assert_near(blocks.T[None], encoder(x.T[None]))
 
 
 @settings(max_examples=15, deadline=None)
@@ -49,7 +50,7 @@ def test_the_decoder_in_blocks_is_the_decoder_at_once(cuts: list[int]):
     decoder, x = network("decoder"), signal(sum(cuts), 6)
     with torch.no_grad():
         blocks = in_pieces(decoder.stage(), x, cuts)
-        torch.testing.assert_close(blocks.T[None], decoder(x.T[None]), atol=2e-6, rtol=1e-5)
+        assert_near(blocks.T[None], decoder(x.T[None]))
 
 
 @pytest.mark.parametrize("stride", [2, 5])
@@ -70,14 +71,14 @@ def test_short_slices_change_nothing_but_the_last_bits(monkeypatch: pytest.Monke
     monkeypatch.setattr(bigcodec, "_SLICE", 256)
     encoder = network("encoder")
     assert [part.steps for part in encoder if isinstance(part, InSlices)] == [32, 32, 16]
-    torch.testing.assert_close(encoder.stage()(x, last=True), wanted, atol=2e-6, rtol=1e-5)
+    assert_near(encoder.stage()(x, last=True), wanted)
 
 
 def test_a_unit_adds_what_it_makes_to_what_it_gets():
     unit, x = residual_unit(5, 3).requires_grad_(False), torch.randn(1, 5, 50)
     torch.testing.assert_close(unit(x), x + unit.body(x))
     with torch.no_grad():
-        torch.testing.assert_close(stage_of(unit)(x[0].T, last=True).T[None], unit(x), atol=2e-6, rtol=1e-5)
+        assert_near(stage_of(unit)(x[0].T, last=True).T[None], unit(x))
     # In float64: the outermost of twelve taps hardly moves anything.
     unit, x = unit.double(), x.double()
     moved = x.clone()

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.near import assert_near
 from tests.nn.support import in_pieces, pieces
 from tokaudio.nn.conv import Conv1d, ConvTranspose1d, causal, centred, laid_out, pad
 
@@ -43,7 +44,7 @@ def test_blocks_equal_the_whole(cuts: list[int], shape: tuple[int, int], kernel:
         whole = conv(x.T[None])[0].T
         blocks = in_pieces(conv.stage(), x, cuts)
     assert blocks.shape == whole.shape
-    assert torch.allclose(blocks, whole, atol=1e-5)
+    assert_near(blocks, whole)
 
 
 @pytest.mark.parametrize("size", [(512, 512, 3, 1), (512, 1024, 16, 8)])
@@ -52,13 +53,13 @@ def test_wide_layers_agree_too(size: tuple[int, int, int, int]) -> None:
     conv = Conv1d(inside, outside, kernel, stride=stride, padding=(kernel // 2, kernel // 2))
     x = torch.randn(64, inside)
     with torch.no_grad():
-        assert torch.allclose(in_pieces(conv.stage(), x, [40, 24]), conv(x.T[None])[0].T, atol=1e-5)
+        assert_near(in_pieces(conv.stage(), x, [40, 24]), conv(x.T[None])[0].T)
 
 
 def test_plain_convolution_is_pytorchs() -> None:
     conv = Conv1d(3, 4, 5, stride=2, padding=(2, 2))
     x = torch.randn(2, 3, 30)
-    assert torch.allclose(conv(x), F.conv1d(x, conv.weight, conv.bias, 2, 2), atol=1e-6)
+    assert_near(conv(x), F.conv1d(x, conv.weight, conv.bias, 2, 2))
 
 
 @pytest.mark.parametrize("length", range(1, 40))
@@ -94,7 +95,7 @@ def test_transposed_blocks_equal_pytorchs_whole(cuts: list[int], stride: int, da
     full = F.conv_transpose1d(x.T[None], conv.weight, conv.bias, stride)[0].T
     wanted = full[trim[0] : len(full) - trim[1]]
     with torch.no_grad():
-        assert torch.allclose(in_pieces(conv.stage(), x, cuts), wanted, atol=1e-5)
+        assert_near(in_pieces(conv.stage(), x, cuts), wanted)
         assert torch.equal(conv(x.T[None])[0].T, wanted)
 
 

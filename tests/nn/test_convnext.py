@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.near import assert_near
 from tokaudio.nn.convnext import ConvNeXtBlock, ConvNeXtStack, FrameConv
 
 
@@ -53,7 +54,7 @@ def test_a_convolution_equals_loops(groups: int):
     nn.init.normal_(conv.bias)
     frames = torch.randn(2, 9, 4)
     with torch.no_grad():
-        torch.testing.assert_close(conv(frames).double(), by_loops(conv, frames), atol=1e-5, rtol=1e-5)
+        assert_near(conv(frames).double(), by_loops(conv, frames))
 
 
 def test_a_block_adds_a_scaled_perceptron_of_the_mixed_frames():
@@ -64,7 +65,7 @@ def test_a_block_adds_a_scaled_perceptron_of_the_mixed_frames():
     hidden = F.gelu(normed @ block.widen.weight.T + block.widen.bias)
     assert hidden.shape[-1] == 12
     wanted = frames + 0.1 * (hidden @ block.narrow.weight.T + block.narrow.bias)
-    torch.testing.assert_close(block(frames), wanted, atol=1e-5, rtol=1e-4)
+    assert_near(block(frames), wanted, within=0.0001)
 
 
 def test_inner_frames_do_not_depend_on_where_they_stand():
@@ -73,7 +74,7 @@ def test_inner_frames_do_not_depend_on_where_they_stand():
     frames = torch.randn(1, 60, 4)
     whole, part = stack(frames), stack(frames[:, 15:])
     inner = slice(stack.reach, 45)
-    torch.testing.assert_close(part[:, inner], whole[:, 15:][:, inner], atol=1e-6, rtol=1e-5)
+    assert_near(part[:, inner], whole[:, 15:][:, inner])
 
 
 def test_even_kernels_are_refused():

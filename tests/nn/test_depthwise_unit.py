@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.near import assert_near
 from tests.nn.support import in_pieces, pieces
 from tokaudio.nn import depthwise_unit
 from tokaudio.nn.depthwise_unit import ResidualUnit, UnitStage, table_of
@@ -45,7 +46,7 @@ def test_it_is_what_the_paper_says(dilation: int) -> None:
     inner = sum(taps) + conv.bias[:, None]
     inner = inner + torch.sin(second.alpha[:, None] * inner) ** 2 / second.alpha[:, None]
     wanted = x + torch.einsum("dc,bct->bdt", mix.weight[:, :, 0], inner) + mix.bias[:, None]
-    assert torch.allclose(made(x), wanted, atol=1e-4)
+    assert_near(made(x), wanted, within=0.0001)
 
 
 def test_the_stage_leaves_its_input_alone_and_follows_the_cut_exactly() -> None:
@@ -55,7 +56,7 @@ def test_the_stage_leaves_its_input_alone_and_follows_the_cut_exactly() -> None:
     whole = in_pieces(made.stage(), x, [90])
     assert torch.equal(x, before)
     # The arithmetic of a step does not know where blocks begin, but for the product's.
-    assert torch.allclose(whole, in_pieces(made.stage(), x, [1] * 90), atol=1e-4)
+    assert_near(whole, in_pieces(made.stage(), x, [1] * 90), within=0.0001)
     assert torch.equal(in_pieces(made.stage(), x, [50, 40]), in_pieces(made.stage(), x, [50, 40]))
 
 
@@ -69,7 +70,7 @@ def test_units_that_mix_channels_run_as_any_other() -> None:
     made = unit(4, 3, depthwise=False)
     x = torch.randn(50, 4)
     assert not isinstance(made.stage(), UnitStage)
-    assert torch.allclose(in_pieces(made.stage(), x, [20, 30]), made(x.T[None])[0].T, atol=1e-4)
+    assert_near(in_pieces(made.stage(), x, [20, 30]), made(x.T[None])[0].T, within=0.0001)
 
 
 def test_the_table_holds_taps_bias_snakes_and_the_last_bias() -> None:
@@ -85,4 +86,4 @@ def test_strided_blocks_are_read_as_they_are_meant() -> None:
     made = unit(8)
     x = torch.randn(8, 40).T
     assert not x.is_contiguous()
-    assert torch.allclose(made.stage()(x, True), made(x.T[None])[0].T, atol=1e-4)
+    assert_near(made.stage()(x, True), made(x.T[None])[0].T, within=0.0001)

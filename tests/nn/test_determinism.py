@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tests.near import assert_near
 from tokaudio.nn import determinism
 from tokaudio.nn.determinism import exact_inference, full_precision, one_thread
 
@@ -111,7 +112,7 @@ def test_precision_set_the_old_way_is_lifted_and_restored(precision: str):
     with full_precision(CPU):
         assert torch.backends.mkldnn.matmul.fp32_precision in ("none", "ieee")
         a = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
-        torch.testing.assert_close((a @ a).double(), a.double() @ a.double(), atol=1e-4, rtol=1e-5)
+        assert_near((a @ a).double(), a.double() @ a.double(), within=0.0001)
     assert torch.get_float32_matmul_precision() == precision
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.near import assert_near
 from tokaudio.nn import dilated_unit
 from tokaudio.nn.dilated_unit import DilatedUnit, UnitStage
 from tokaudio.nn.stages import Added
@@ -54,7 +55,7 @@ def test_any_length_in_any_pieces_is_the_definition(dilation: int, length: int):
     wanted = definition(unit, steps).float()
     half = length // 2
     for sizes in ([length], [1] * length, [0, half, 0, length - half], [half, length - half, 0]):
-        torch.testing.assert_close(in_pieces(unit, steps, sizes), wanted, atol=2e-6, rtol=2e-6)
+        assert_near(in_pieces(unit, steps, sizes), wanted)
 
 
 @pytest.mark.parametrize("dilation", [1, 9])
@@ -103,7 +104,7 @@ def test_without_compiled_functions_the_layers_do_the_same(monkeypatch: pytest.M
     fast = in_pieces(unit, steps, [50, 40])
     monkeypatch.setattr(dilated_unit, "_compiled", lambda: None)
     assert isinstance(unit.stage(), Added)
-    torch.testing.assert_close(in_pieces(unit, steps, [50, 40]), fast, atol=2e-6, rtol=2e-6)
+    assert_near(in_pieces(unit, steps, [50, 40]), fast)
 
 
 def test_a_stage_needs_no_grad_mode_of_its_own():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.near import assert_near
 from tokaudio.nn import kernels
 from tokaudio.nn.activations import Snake
 
@@ -35,7 +36,7 @@ def test_snake_stage_equals_the_module(way: str) -> None:
     snake = Snake(5)
     snake.alpha.copy_(torch.tensor([0.0, 0.1, -1.0, 2.0, 50.0]))
     x = torch.randn(5, 200)
-    assert torch.allclose(snake.stage()(x.T, last=True).T, snake(x[None])[0], atol=1e-5)
+    assert_near(snake.stage()(x.T, last=True).T, snake(x[None])[0])
 
 
 @torch.no_grad()
@@ -45,10 +46,10 @@ def test_depthwise_is_a_grouped_convolution(way: str, stride: int, dilation: int
     offset = torch.randn(6) if bias else None
     wanted = torch.nn.functional.conv1d(x.T[None], weight[:, None], offset, stride, 0, dilation, 6)[0].T
     got = kernels.depthwise(x, weight, offset, stride=stride, dilation=dilation, count=len(wanted))
-    assert torch.allclose(got, wanted, atol=1e-5)
+    assert_near(got, wanted)
 
 
 def test_gradients_pass_where_they_are_wanted() -> None:
     x = torch.randn(4, 3, requires_grad=True)
     kernels.snake(x, torch.ones(3), torch.ones(3)).sum().backward()
-    assert torch.allclose(x.grad, 1 + torch.sin(2 * x.detach()), atol=1e-5)
+    assert_near(x.grad, 1 + torch.sin(2 * x.detach()))

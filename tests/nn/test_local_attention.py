@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
+from tests.near import assert_near
 from tests.nn.support import in_pieces, pieces
 from tokaudio.nn.local_attention import LocalAttention
 
@@ -45,7 +46,7 @@ def test_it_is_attention_with_turned_queries_and_keys() -> None:
     made = layer()
     x = torch.randn(1, 8, 13)
     wanted = torch.cat([slow(made, window) for window in x[0].T.split(5)]).T[None]
-    assert torch.allclose(made(x), wanted, atol=1e-4)
+    assert_near(made(x), wanted, within=0.0001)
 
 
 @settings(max_examples=40, deadline=None)
@@ -53,7 +54,7 @@ def test_it_is_attention_with_turned_queries_and_keys() -> None:
 def test_blocks_equal_the_whole(cuts: list[int]) -> None:
     made = layer()
     x = torch.randn(sum(cuts), 8)
-    assert torch.allclose(in_pieces(made.stage(), x, cuts), made(x.T[None])[0].T, atol=1e-5)
+    assert_near(in_pieces(made.stage(), x, cuts), made(x.T[None])[0].T)
 
 
 def test_windows_do_not_see_each_other() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.near import assert_near
 from tokaudio.nn import kernels
 from tokaudio.nn.lstm import SkipLSTM
 from tokaudio.nn.stages import Stage
@@ -40,16 +41,14 @@ def test_stage_equals_torch(channels: int, bidirectional: bool):
     out = fed(lstm.stage(), steps, [300])
     wanted = lstm.lstm(steps)[0] + (steps.repeat(1, 2) if bidirectional else steps)
     assert wanted.std() > 0.3
-    torch.testing.assert_close(out, wanted, atol=3e-6, rtol=0)
-    torch.testing.assert_close(lstm(steps.T[None])[0].T, wanted, atol=1e-6, rtol=0)
+    assert_near(out, wanted)
+    assert_near(lstm(steps.T[None])[0].T, wanted)
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=6))
 def test_state_is_carried_from_block_to_block(sizes: list[int]):
     lstm, steps = made(32), signal(sum(sizes), 32)
-    torch.testing.assert_close(
-        fed(lstm.stage(), steps, sizes), fed(lstm.stage(), steps, [len(steps)]), atol=1e-6, rtol=0
-    )
+    assert_near(fed(lstm.stage(), steps, sizes), fed(lstm.stage(), steps, [len(steps)]))
 
 
 def test_streams_do_not_mix_and_repeat_to_the_last_bit():
@@ -68,7 +67,7 @@ def test_changed_weights_count():
     lstm.lstm.weight_hh_l1.mul_(0.5)
     after = fed(lstm.stage(), steps, [20])
     assert not torch.equal(before, after)
-    torch.testing.assert_close(after, lstm(steps.T[None])[0].T, atol=1e-6, rtol=0)
+    assert_near(after, lstm(steps.T[None])[0].T)
 
 
 def test_copies_and_pickles_leave_out_what_is_derived():
@@ -83,7 +82,7 @@ def test_without_the_compiled_loop_torch_does_it(monkeypatch: pytest.MonkeyPatch
     lstm, steps = made(), signal(30)
     compiled = fed(lstm.stage(), steps, [10, 20])
     monkeypatch.setattr(kernels, "recurrent", lambda: None)
-    torch.testing.assert_close(fed(lstm.stage(), steps, [10, 20]), compiled, atol=1e-6, rtol=0)
+    assert_near(fed(lstm.stage(), steps, [10, 20]), compiled)
     torch.testing.assert_close(kernels.elu(steps), F.elu(steps))
 
 
@@ -101,5 +100,5 @@ def test_elu_to_the_last_bits():
 def test_elu_of_a_view_leaves_it_alone():
     x = signal(10).T
     with torch.no_grad():
-        torch.testing.assert_close(kernels.elu(x), F.elu(x), atol=2e-7, rtol=0)
+        assert_near(kernels.elu(x), F.elu(x))
     assert torch.equal(x.T, signal(10))

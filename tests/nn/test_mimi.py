@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.near import assert_near
 from tokaudio.nn.mimi import DepthwiseUpsampling, MimiDecoder, MimiEncoder, TransformerSizes
 from tokaudio.nn.seanet import SEANet
 from tokaudio.nn.stages import stage_of
@@ -43,7 +44,7 @@ def test_the_encoder_in_blocks_of_any_length(lengths: list[int]):
     network, x = made(MimiEncoder), sound(1, sum(lengths))
     whole = network(x)
     assert whole.shape == (1, 8, -(-sum(lengths) // HOP)), "one latent for every frame begun"
-    torch.testing.assert_close(in_blocks(network, x, lengths), whole, atol=1e-5, rtol=1e-5)
+    assert_near(in_blocks(network, x, lengths), whole)
 
 
 @settings(max_examples=30)
@@ -54,7 +55,7 @@ def test_the_decoder_in_blocks_of_any_length_gives_all_that_is_due_at_once(lengt
     for index, block in enumerate(x[0].T.split(lengths)):
         out.append(stage(block.contiguous(), index == len(lengths) - 1))
         assert len(out[-1]) == len(block) * HOP
-    torch.testing.assert_close(torch.cat(out).T[None], network(x), atol=1e-5, rtol=1e-5)
+    assert_near(torch.cat(out).T[None], network(x))
 
 
 def test_no_output_depends_on_later_input():
@@ -93,4 +94,4 @@ def test_a_full_upsampling_is_there_for_weights_that_have_one():
     torch.manual_seed(0)
     network, x = MimiDecoder(NET, SIZES, stride=2, depthwise=False).requires_grad_(False), sound(8, 6)
     assert network.upsample.weight.shape == (8, 8, 4)
-    torch.testing.assert_close(in_blocks(network, x, [2, 4]), network(x), atol=1e-5, rtol=1e-5)
+    assert_near(in_blocks(network, x, [2, 4]), network(x))

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.near import assert_near
 from tests.nn.support import in_pieces, pieces
 from tokaudio.nn.noise import NoiseBlock, noise_at
 
@@ -46,14 +47,14 @@ def test_blocks_equal_the_whole(cuts: list[int], seed: int) -> None:
     noise = block()
     noise.seed = seed
     x = torch.randn(sum(cuts), 4)
-    assert torch.allclose(in_pieces(noise.stage(), x, cuts), noise(x.T[None])[0].T, atol=1e-5)
+    assert_near(in_pieces(noise.stage(), x, cuts), noise(x.T[None])[0].T)
 
 
 def test_one_value_per_step_scales_what_the_mixture_makes_of_it() -> None:
     noise = block()
     x = torch.randn(2, 4, 30)
     scale = noise_at(0, 30, seed=0, level=2)
-    assert torch.allclose(noise(x), x + scale * noise.mix(x), atol=1e-5)
+    assert_near(noise(x), x + scale * noise.mix(x))
 
 
 @pytest.mark.parametrize("way", ["module", "stage"])

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.near import assert_near
 from tokaudio.nn.seanet import Normed, SEANet, seanet_name
 from tokaudio.nn.stages import Stage
 
@@ -41,7 +42,7 @@ def fed(stage: Stage, steps: Tensor, size: int) -> Tensor:
 
 def require_close(out: Tensor, whole: Tensor) -> None:
     peak = whole.abs().max().clamp_min(1.0)
-    torch.testing.assert_close(out / peak, whole / peak, atol=5e-5, rtol=0)
+    assert_near(out / peak, whole / peak, within=5e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,8 +83,8 @@ def test_group_norm_counts_what_is_cut_off(length: int):
     encoder, decoder = loud(net.encoder()), loud(net.decoder())
     sound = torch.randn(1, 2, length)
     latents = encoder(sound)
-    torch.testing.assert_close(fed(encoder.stage(), sound[0].T, length), latents[0].T, atol=3e-5, rtol=1e-5)
-    torch.testing.assert_close(fed(decoder.stage(), latents[0].T, 99), decoder(latents)[0].T, atol=3e-5, rtol=1e-5)
+    assert_near(fed(encoder.stage(), sound[0].T, length), latents[0].T, within=3e-5)
+    assert_near(fed(decoder.stage(), latents[0].T, 99), decoder(latents)[0].T, within=3e-5)
     upsampling = decoder.layers[3]
     assert isinstance(upsampling, Normed)
     full = torch.nn.functional.group_norm(

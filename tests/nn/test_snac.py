@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tests.near import assert_near
 from tests.nn.support import in_pieces
 from tokaudio.nn import snac
 from tokaudio.nn.snac import Down, SnacDecoder, SnacEncoder, Up
@@ -40,7 +41,7 @@ def test_encoder_in_blocks(depthwise: bool, window: int | None) -> None:
     wanted = encoder(x.T[None])[0].T
     assert wanted.shape == (40, 128) and float(wanted.std()) > 1e-3
     for cuts in ([960], [400, 560], [1, 300, 0, 659]):
-        assert torch.allclose(in_pieces(encoder.stage(), x, cuts), wanted, atol=1e-4)
+        assert_near(in_pieces(encoder.stage(), x, cuts), wanted, within=0.0001)
 
 
 @pytest.mark.parametrize("depthwise", [True, False])
@@ -53,7 +54,7 @@ def test_decoder_in_blocks(depthwise: bool, window: int | None, noise: bool) -> 
     wanted = decoder(x.T[None])[0].T
     assert wanted.shape == (960, 1) and float(wanted.std()) > 1e-3 and float(wanted.abs().max()) <= 1
     for cuts in ([40], [23, 17], [1, 20, 0, 19]):
-        assert torch.allclose(in_pieces(decoder.stage(), x, cuts), wanted, atol=1e-4)
+        assert_near(in_pieces(decoder.stage(), x, cuts), wanted, within=0.0001)
 
 
 @pytest.mark.parametrize("stride", [2, 3, 8])
@@ -68,7 +69,7 @@ def test_transposed_convolutions_lose_the_odd_step_at_the_start(stride: int) -> 
     up, before = lively(Up(4, stride)), (stride + 1) // 2
     x = torch.randn(1, 4, 7)
     wanted = F.conv_transpose1d(x, up.conv.weight, up.conv.bias, stride, before, stride % 2)
-    assert torch.allclose(up.conv(x), wanted, atol=1e-5)
+    assert_near(up.conv(x), wanted)
 
 
 def test_silence_before_and_after_changes_the_middle_nowhere() -> None:
@@ -76,5 +77,5 @@ def test_silence_before_and_after_changes_the_middle_nowhere() -> None:
     encoder = lively(SnacEncoder(4, (2, 2)))
     x = torch.randn(1, 1, 1200)
     alone, longer = encoder(x), encoder(torch.cat([torch.randn(1, 1, 400), x, torch.randn(1, 1, 400)], 2))
-    assert torch.allclose(alone[..., 60:-60], longer[..., 160:-160], atol=1e-5)
+    assert_near(alone[..., 60:-60], longer[..., 160:-160])
     assert not torch.allclose(alone[..., :5], longer[..., 100:105], atol=1e-5)

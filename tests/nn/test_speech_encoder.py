@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.near import assert_near
 from tokaudio.nn.speech_encoder import SpeechEncoder, turns
 
 
@@ -52,7 +53,7 @@ def plainly(encoder: SpeechEncoder, frames: Tensor) -> Tensor:
 def test_it_is_what_it_says(options: dict[str, int], batch: int):
     frames = torch.randn(batch, 41, 8)
     got = make(**options)(frames)
-    torch.testing.assert_close(got.double(), plainly(make(**options), frames), rtol=0, atol=2e-5)
+    assert_near(got.double(), plainly(make(**options), frames), within=2e-5)
 
 
 @given(st.integers(1, 60), st.sampled_from([1, 2]))

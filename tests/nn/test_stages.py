@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.near import assert_near
 from tests.nn.support import in_pieces, pieces
 from tokaudio.nn.conv import Conv1d, centred
 from tokaudio.nn.stages import Added, Aligned, InSlices, Pointwise, Residual, Sequence, Sliced, Stage, Whole, stage_of
@@ -25,7 +26,7 @@ def test_nested_stages_equal_their_modules(cuts: list[int], steps: int, seed: in
     network = Sequence(InSlices(conv(3, 3), unit, steps=steps), Residual(conv(3, 5), conv(3, 9)))
     x = torch.randn(sum(cuts), 3)
     with torch.no_grad():
-        assert torch.allclose(in_pieces(network.stage(), x, cuts), network(x.T[None])[0].T, atol=1e-6)
+        assert_near(in_pieces(network.stage(), x, cuts), network(x.T[None])[0].T)
 
 
 def test_a_sum_waits_for_the_slower_side() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.near import assert_near
 from tokaudio.nn.transformer import CausalTransformer, TransformerLayer, halves_from_pairs
 
 DIM, HEADS, WINDOW, LAYERS = 16, 2, 5, 3
@@ -63,7 +64,7 @@ def test_a_slow_twin_agrees():
         wanted = twin(layer, wanted)
     got = network(x.T[None])[0].T
     assert (got - x).abs().mean() > 0.1, "the layers must matter"
-    assert torch.allclose(got.double(), wanted, atol=2e-5)
+    assert_near(got.double(), wanted, within=2e-5)
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8))
@@ -73,7 +74,7 @@ def test_blocks_of_any_length_equal_the_whole(lengths: list[int]):
     stage = network.stage()
     out = [stage(block, last) for block, last in zip(x.split(lengths), [False] * len(lengths), strict=True)]
     assert [len(block) for block in out] == lengths, "nothing waits"
-    assert torch.allclose(torch.cat(out), network(x.T[None])[0].T, atol=1e-5)
+    assert_near(torch.cat(out), network(x.T[None])[0].T)
 
 
 def test_the_same_blocks_give_the_same_bits():
@@ -101,7 +102,7 @@ def test_what_a_stage_keeps_does_not_grow():
     assert all(past is not None and past.shape == (1, WINDOW - 1, 2, HEADS, DIM // HEADS) for past in stage._past)
     alone = made(window=1)
     out = torch.cat([run(steps(9), True) for run in [alone.stage()]])
-    assert torch.allclose(out, torch.cat([made(window=1)(row[None].T[None])[0].T for row in steps(9)]), atol=1e-5)
+    assert_near(out, torch.cat([made(window=1)(row[None].T[None])[0].T for row in steps(9)]))
 
 
 def test_gradients_reach_every_weight():
@@ -114,7 +115,7 @@ def test_batches_are_items():
     network = made()
     x = torch.stack([steps(9, seed).T for seed in (1, 2, 3)])
     together = network(x)
-    assert torch.allclose(together, torch.cat([network(item[None]) for item in x]), atol=1e-6)
+    assert_near(together, torch.cat([network(item[None]) for item in x]))
 
 
 def test_rows_of_paired_neighbours_become_ours():

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.near import assert_near
 from tests.nn.support import in_pieces, pieces
 from tokaudio.nn import vocos, whole_signal
 from tokaudio.nn.conv import Conv1d
@@ -39,7 +40,7 @@ def decoder(conditions: int = 4) -> vocos.VocosDecoder:
 def same(module: nn.Module, x: Tensor, cuts: list[int]) -> None:
     """Require that a stage over pieces gives what forward gives."""
     found = in_pieces(stage_of(module), x, cuts)
-    torch.testing.assert_close(found, module(x.T[None])[0].T, atol=2e-5, rtol=1e-4)
+    assert_near(found, module(x.T[None])[0].T, within=0.0001)
 
 
 @pytest.mark.parametrize(
@@ -75,19 +76,19 @@ def test_norm_and_attention_are_torchs():
     x = noise(1, 64, 37) * 3 + 1
     norm = shaken(TimeNorm(64))
     wanted = F.group_norm(x, 32, norm.weight, norm.bias, 1e-6)
-    torch.testing.assert_close(norm.stage()(x[0].T, True).T[None], wanted, atol=1e-5, rtol=1e-5)
+    assert_near(norm.stage()(x[0].T, True).T[None], wanted)
     attention = shaken(GlobalAttention(64))
     normed = attention.norm(x)
     scores = attention.q(normed).transpose(1, 2) @ attention.k(normed) / 8
     wanted = x + attention.proj_out(attention.v(normed) @ scores.softmax(-1).transpose(1, 2))
-    torch.testing.assert_close(attention(x), wanted, atol=1e-4, rtol=1e-4)
+    assert_near(attention(x), wanted, within=0.0001)
 
 
 def test_queries_in_groups_change_nothing(monkeypatch: pytest.MonkeyPatch):
     attention, x = shaken(GlobalAttention(32)), noise(50, 32)
     wanted = attention.stage()(x, True)
     monkeypatch.setattr(whole_signal, "_QUERIES", 7)
-    torch.testing.assert_close(attention.stage()(x, True), wanted, atol=1e-5, rtol=1e-5)
+    assert_near(attention.stage()(x, True), wanted)
 
 
 def test_the_head_returns_the_sound_of_its_spectrum():
@@ -98,7 +99,7 @@ def test_the_head_returns_the_sound_of_its_spectrum():
     rows = torch.cat([spectrum.abs().log(), spectrum.angle()], 1)
     head.out.weight.data = torch.eye(34)
     head.out.bias.data.zero_()
-    torch.testing.assert_close(head.stage()(rows, True)[:, 0], sound, atol=1e-4, rtol=1e-3)
+    assert_near(head.stage()(rows, True)[:, 0], sound, within=0.001)
     rows[0, 3] = 60.0
     assert head.frames(rows)[0].abs().max() <= 2e2 / 32 * 17
 
@@ -117,12 +118,12 @@ def test_only_the_first_condition_is_used():
 def test_long_signals_come_in_windows():
     made, x = decoder(), noise(60, 6)
     made.windows = Windows(40, 8)
-    torch.testing.assert_close(made.stage()(x, True).T[None], made(x.T[None]), atol=2e-5, rtol=1e-4)
+    assert_near(made.stage()(x, True).T[None], made(x.T[None]), within=0.0001)
     long = noise(100, 6)
     parts = [made.stage(), made.stage()]
     once = parts[0](long, True)
     assert once.shape == (800, 1)
-    torch.testing.assert_close(in_pieces(parts[1], long, [30] * 3 + [10]), once, atol=2e-5, rtol=1e-4)
+    assert_near(in_pieces(parts[1], long, [30] * 3 + [10]), once, within=0.0001)
     assert not torch.allclose(once, made(long.T[None])[0].T, atol=1e-3)
 
 
@@ -132,9 +133,7 @@ def test_wide_products_keep_the_weight():
     for length in (1, 2, 4):
         part = x[..., :length]
         with torch.no_grad():
-            torch.testing.assert_close(
-                whole_signal.wide_product(conv, part[0].T), conv(part)[0].T, atol=1e-6, rtol=1e-5
-            )
+            assert_near(whole_signal.wide_product(conv, part[0].T), conv(part)[0].T)
     assert torch.equal(conv.weight, before)
 
 

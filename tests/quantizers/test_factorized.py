@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.near import assert_near
 from tokaudio.errors import TokensError
 from tokaudio.quantizers import FactorizedVectorQuantizer
 
@@ -45,9 +46,9 @@ def test_codes_and_vectors_equal_the_twin(strides: tuple[int, ...] | None, frame
     for item in range(2):
         wanted, vectors = twin(quantizer, latents[item])
         assert torch.equal(codes[item], wanted)
-        torch.testing.assert_close(quantizer.decode(codes)[item].double(), vectors, atol=1e-5, rtol=0)
+        assert_near(quantizer.decode(codes)[item].double(), vectors)
     assert torch.equal(quantizer(latents).codes, codes)
-    torch.testing.assert_close(quantizer(latents).quantized, quantizer.decode(codes), atol=1e-5, rtol=0)
+    assert_near(quantizer(latents).quantized, quantizer.decode(codes))
 
 
 def test_only_the_direction_is_searched_but_the_codeword_keeps_its_length():

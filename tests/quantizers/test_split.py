@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.near import assert_near
 from tokaudio.quantizers import SplitResidualVectorQuantizer
 
 
@@ -44,7 +45,7 @@ def test_codes_and_vectors_equal_the_twin(num_semantic: int, codebook_dim: int |
         for frame in range(15):
             wanted, vector = twin(quantizer, latents[item, :, frame])
             assert codes[item, :, frame].tolist() == wanted
-            torch.testing.assert_close(vectors[item, :, frame].double(), vector, atol=1e-5, rtol=0)
+            assert_near(vectors[item, :, frame].double(), vector)
 
 
 @torch.no_grad()
@@ -64,7 +65,7 @@ def test_codebooks_add_up_to_what_is_decoded():
     quantizer, latents = make(num_semantic=2), normal(1, 12, 9)
     codes = quantizer.encode(latents)
     total = sum(quantizer.codebook(k)[codes[0, k]] for k in range(5))
-    torch.testing.assert_close(quantizer.decode(codes)[0].T, total, atol=1e-5, rtol=0)
+    assert_near(quantizer.decode(codes)[0].T, total)
 
 
 def test_items_without_acoustic_codebooks_get_the_semantic_vectors():
@@ -72,7 +73,7 @@ def test_items_without_acoustic_codebooks_get_the_semantic_vectors():
     out = quantizer(latents, num_codebooks=torch.tensor([1, 3, 5]))
     for item, count in enumerate((1, 3, 5)):
         wanted = quantizer.decode(quantizer.encode(latents[item][None], num_codebooks=count))
-        torch.testing.assert_close(out.quantized[item][None], wanted, atol=1e-5, rtol=0)
+        assert_near(out.quantized[item][None], wanted)
 
 
 def test_both_sides_learn_and_report_under_their_own_numbers():

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.near import assert_near
 from tokaudio import Tokenizer
 from tokaudio.errors import CheckpointError
 from tokaudio.nn.conv import ConvTranspose1d
@@ -171,11 +172,11 @@ def test_published_files_load_and_save_as_ours(tmp_path: Path, layout: str):
     loaded = Tokenizer.from_pretrained(path)
     assert type(loaded) is Mimi and loaded.fill == codec.fill
     assert [book.role for book in loaded.spec.codebooks] == ["semantic"] + ["acoustic"] * 3
-    torch.testing.assert_close(loaded.features(sound), codec.features(sound), atol=1e-5, rtol=1e-5)
+    assert_near(loaded.features(sound), codec.features(sound))
     assert float((loaded.encode(sound).codes != codec.encode(sound).codes).float().mean()) < 0.005, "but for ties"
     tokens = loaded.encode(sound)
     wanted = codec.decoder(codec.quantizer.decode(tokens.codes))[..., :4_003]
-    torch.testing.assert_close(loaded.decode(tokens), wanted, atol=1e-5, rtol=1e-5)
+    assert_near(loaded.decode(tokens), wanted)
     again = Tokenizer.from_pretrained(loaded.save_pretrained(tmp_path / "out"))
     assert type(again) is Mimi and again.fingerprint == loaded.fingerprint and again.config() == loaded.config()
     assert torch.equal(again.encode(sound).codes, tokens.codes)
@@ -219,7 +220,7 @@ def test_a_stream_of_few_frames_answers_at_once(fill: str, block_frames: int):
     assert codes.shape == wanted.codes[0].shape
     assert float((codes != wanted.codes[0]).float().mean()) < 0.02, "but for ties"
     same_codes = codec.decoder(codec.quantizer.decode(codes[None]))[0]
-    torch.testing.assert_close(decoded, same_codes, atol=1e-5, rtol=1e-5)
+    assert_near(decoded, same_codes)
     with pytest.raises(ValueError, match="block_frames must be at least 1"):
         codec.streaming(block_frames=0)
 

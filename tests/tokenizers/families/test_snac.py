@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.near import assert_near
 from tokaudio import Tokenizer, Tokens
 from tokaudio.catalogue import tokenizer_spec
 from tokaudio.errors import CheckpointError
@@ -104,11 +105,11 @@ def test_blocks_equal_the_networks_on_the_whole(name: str) -> None:
     padded = torch.zeros(1, 1, codec.padded_length(12_345))
     padded[0, 0, :12_345] = samples
     latents = codec.encoder(padded)
-    assert torch.allclose(codec.features(samples), latents, atol=1e-5)
+    assert_near(codec.features(samples), latents)
     assert torch.equal(tokens.codes, codec.quantizer.encode(latents))
     assert all(len(row.unique()) > 12 for row in tokens.codes[0])
     sound = codec.decoder(codec.quantizer.decode(tokens.codes))[..., :12_345]
-    assert torch.allclose(codec.decode(tokens), sound, atol=1e-5)
+    assert_near(codec.decode(tokens), sound)
 
 
 @pytest.mark.parametrize(("name", "multiple"), [("plain", 4 * 8), ("windowed", 12 * 6)])
