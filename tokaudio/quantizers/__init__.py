@@ -2,6 +2,7 @@
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
 from tokaudio.quantizers.factorized import FactorizedVectorQuantizer
+from tokaudio.quantizers.finite_scalar import GroupedFiniteScalarQuantizer
 from tokaudio.quantizers.registry import list_quantizers, make_quantizer
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
@@ -11,6 +12,7 @@ from tokaudio.quantizers.vector import VectorQuantizer
 __all__ = [
     "FactorizedVectorQuantizer",
     "FiniteScalarQuantizer",
+    "GroupedFiniteScalarQuantizer",
     "Quantizer",
     "QuantizerOutput",
     "ResidualVectorQuantizer",
