@@ -93,6 +93,28 @@ def test_an_upsampling_is_pytorchs_transposed_convolution():
         torch.testing.assert_close(up(x), wanted)
 
 
+def test_a_complete_upsampling_has_output_padding_where_the_stride_is_odd():
+    for stride in (2, 3, 4, 5, 8):
+        up, x = scattered(dac.upsampling(8, stride, complete=True)), noise(2, 8, 6)
+        edge = (stride + 1) // 2
+        wanted = F.conv_transpose1d(x, up.weight, up.bias, stride, edge, output_padding=stride % 2)
+        assert wanted.shape[2] == 6 * stride
+        assert_near(up(x), wanted)
+
+
+@pytest.mark.parametrize("frames", [1, 7])
+def test_a_complete_decoder_without_bounds_in_pieces_equals_the_whole(frames: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dac, "_SLICE", 1024)
+    decoder, x = scattered(DacDecoder(12, 32, (5, 2, 3), complete=True, bounded=False)), noise(1, 12, frames)
+    wanted = decoder(x)
+    assert wanted.shape == (1, 1, frames * 30)
+    bounded = DacDecoder(12, 32, (5, 2, 3), complete=True)
+    bounded.load_state_dict(decoder.state_dict())
+    assert_near(bounded(x), wanted.tanh())
+    for sizes in ([frames], [1] * frames):
+        assert_near(in_pieces(decoder, x[0].T.contiguous(), sizes), wanted[0].T)
+
+
 def test_both_networks_learn():
     with torch.enable_grad():
         encoder, decoder = DacEncoder(4, (2, 4), 12), DacDecoder(12, 16, (4, 2))

@@ -28,10 +28,14 @@ def downsampling(channels: int, stride: int) -> Conv1d:
     return Conv1d(channels, 2 * channels, 2 * stride, stride=stride, padding=(edge, edge))
 
 
-def upsampling(channels: int, stride: int) -> ConvTranspose1d:
-    """Return the transposed convolution that halves the channels; an odd stride gives one step less in all."""
+def upsampling(channels: int, stride: int, *, complete: bool = False) -> ConvTranspose1d:
+    """Return the transposed convolution that halves the channels.
+
+    An odd stride gives one step less in all, unless the steps are to be `complete`.
+    """
     edge = (stride + 1) // 2
-    return ConvTranspose1d(channels, channels // 2, 2 * stride, stride=stride, trim=(edge, edge))
+    trim = (edge, stride // 2) if complete else (edge, edge)
+    return ConvTranspose1d(channels, channels // 2, 2 * stride, stride=stride, trim=trim)
 
 
 class _Blocks(nn.Module, ABC):
@@ -95,15 +99,18 @@ class DacEncoder(_Blocks):
 
 
 class DacDecoder(_Blocks):
-    """Vectors to samples in [-1, 1].
+    """Vectors to samples.
 
     Args:
         latent_dim: D.
         width: channels after the first convolution; every block halves them.
         strides: of the blocks, in steps per step.
+        complete: give as many samples as the strides say, also where they are odd, as X-Codec does.
+        bounded: end with tanh, so that samples lie in [-1, 1].
 
     Shape:
-        input `[B, D, T]`, output `[B, 1, S]`; for every odd stride, S is short by the product of the strides after it.
+        input `[B, D, T]`, output `[B, 1, S]`; unless `complete`, S is short by the product of the strides after it for
+        every odd stride.
 
     Example:
         >>> import torch
@@ -111,13 +118,15 @@ class DacDecoder(_Blocks):
         torch.Size([1, 1, 56])
     """
 
-    def __init__(self, latent_dim: int, width: int, strides: Sequence[int]) -> None:
+    def __init__(
+        self, latent_dim: int, width: int, strides: Sequence[int], *, complete: bool = False, bounded: bool = True
+    ) -> None:
         super().__init__()
-        self.strides = tuple(strides)
+        self.strides, self.bounded = tuple(strides), bounded
         self.entry = Conv1d(latent_dim, width, 7, padding=(3, 3))
         self.blocks = nn.ModuleList()
         for stride in strides:
-            up = upsampling(width, stride)
+            up = upsampling(width, stride, complete=complete)
             width //= 2
             self.blocks.append(Modules(Snake(2 * width), up, *(DilatedUnit(width, dilation=d) for d in DILATIONS)))
         self.snake = Snake(width)
@@ -129,5 +138,7 @@ class DacDecoder(_Blocks):
         yield [self.entry], width
         for index, (block, stride) in enumerate(zip(self.blocks, self.strides, strict=True)):
             width //= 2
-            last = [self.snake, self.exit, nn.Tanh()] if index + 1 == len(self.strides) else []
-            yield [block, *last], stride * width
+            yield [block, *(self._end() if index + 1 == len(self.strides) else ())], stride * width
+
+    def _end(self) -> list[nn.Module]:
+        return [self.snake, self.exit, *([nn.Tanh()] if self.bounded else [])]
