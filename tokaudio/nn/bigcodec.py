@@ -48,7 +48,7 @@ def bigcodec_encoder(
         strides: of the blocks, in samples per step.
         latent_dim: D.
         dilations: of the residual units of each block.
-        lstm_layers: how many are stacked.
+        lstm_layers: how many are stacked; 0 for none, as in FACodec.
 
     Shape:
         input `[B, 1, S]`, S a multiple of the product of the strides; output `[B, D, T]`.
@@ -65,7 +65,8 @@ def bigcodec_encoder(
         units = [residual_unit(width, dilation) for dilation in dilations]
         parts.append(InSlices(*units, AliasFreeSnake(width), down, steps=_steps(width)))
         width *= 2
-    parts.append(SkipLSTM(width, layers=lstm_layers))
+    if lstm_layers:
+        parts.append(SkipLSTM(width, layers=lstm_layers))
     return Modules(*parts, AliasFreeSnake(width), Conv1d(width, latent_dim, 3, padding=(1, 1)))
 
 
@@ -84,7 +85,7 @@ def bigcodec_decoder(
         width: channels after the first convolution; every block halves them.
         strides: of the blocks, in steps per step.
         dilations: of the residual units of each block.
-        lstm_layers: how many are stacked.
+        lstm_layers: how many are stacked; 0 for none, as in FACodec.
 
     Shape:
         input `[B, D, T]`, output `[B, 1, S]`.
@@ -94,7 +95,9 @@ def bigcodec_decoder(
         >>> bigcodec_decoder(16, 32, (5, 2))(torch.zeros(1, 16, 3)).shape
         torch.Size([1, 1, 30])
     """
-    parts: list[nn.Module] = [Conv1d(latent_dim, width, 7, padding=(3, 3)), SkipLSTM(width, layers=lstm_layers)]
+    parts: list[nn.Module] = [Conv1d(latent_dim, width, 7, padding=(3, 3))]
+    if lstm_layers:
+        parts.append(SkipLSTM(width, layers=lstm_layers))
     for stride in strides:
         # An odd stride is cut by one step less at the end, so that every step gives `stride` steps.
         trim = ((stride + 1) // 2, stride // 2)

@@ -10,6 +10,7 @@ from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokenizers.families.bigcodec import BigCodec
 from tokaudio.tokenizers.families.dac import DAC
 from tokaudio.tokenizers.families.encodec import EnCodec
+from tokaudio.tokenizers.families.facodec import FACodec
 from tokaudio.tokenizers.families.mimi import Mimi
 from tokaudio.tokenizers.families.s3tokenizer import S3Tokenizer
 from tokaudio.tokenizers.families.snac import Snac
@@ -30,6 +31,7 @@ FAMILIES: dict[str, Family] = {
     BigCodec.FAMILY: BigCodec,
     DAC.FAMILY: DAC,
     EnCodec.FAMILY: EnCodec,
+    FACodec.FAMILY: FACodec,
     Mimi.FAMILY: Mimi,
     S3Tokenizer.FAMILY: S3Tokenizer,
     Snac.FAMILY: Snac,

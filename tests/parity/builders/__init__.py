@@ -34,6 +34,7 @@ FAMILIES: dict[str, str] = {
     "mimi": "mimi:transformers",
     "mimi-moshi": "mimi:moshi",
     "bigcodec": "bigcodec:",
+    "facodec": "facodec:",
     "s3tokenizer-v1-50hz": "s3tokenizer:v1-50hz",
     "s3tokenizer-v1-25hz": "s3tokenizer:v1-25hz",
     "s3tokenizer-v2": "s3tokenizer:v2",

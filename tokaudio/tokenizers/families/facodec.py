@@ -1,0 +1,332 @@
+"""FACodec (Ju et al. 2024, arXiv:2403.03100): prosody, content and detail in codes of their own, and a voice."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from tokaudio.audio import RESAMPLER, StreamResampler, as_audio, to_channels
+from tokaudio.audio.blocks import BlockStream
+from tokaudio.checkpoints import check_tensors
+from tokaudio.errors import CheckpointError, TokensError, one_line
+from tokaudio.nn.bigcodec import bigcodec_decoder, bigcodec_encoder
+from tokaudio.nn.determinism import exact_inference
+from tokaudio.nn.stages import Pipeline, stage_of
+from tokaudio.nn.timbre import TimbreEncoder, Voiced, VoiceMeter
+from tokaudio.nn.windows import Windows
+from tokaudio.quantizers.facets import FacetQuantizer
+from tokaudio.spec import CodebookSpec, TokenizerSpec
+from tokaudio.tokenizers.base import Streaming
+from tokaudio.tokenizers.building import skeleton
+from tokaudio.tokenizers.codec import Codec, check_samples
+from tokaudio.tokenizers.families.facodec_files import (
+    FACodecShape,
+    decoder_names,
+    encoder_names,
+    files_of,
+    needed,
+    shape_of,
+)
+from tokaudio.tokenizers.families.fields import known_facts
+from tokaudio.tokenizers.published import PublishedSource, build
+from tokaudio.tokenizers.streams import Refusing
+from tokaudio.tokens import Tokens
+
+# The name of the side information in `Tokens.extras`, [B, D].
+VOICE = "item_voice"
+# No file states it; the paper does.
+_SAMPLE_RATE = 16_000
+_ROLES = ("prosody", "content", "detail")
+
+
+class FACodec(Codec):
+    """Convolutions with alias-free SnakeBeta, codebooks by kind of information, and one vector for the voice.
+
+    The voice is measured over the whole signal and travels with the tokens, as the extra `item_voice` `[B, D]`;
+    without it nothing can be decoded. Tokens that are given another signal's voice are spoken in that voice.
+
+    Attributes:
+        windows: voices of longer signals are measured window by window, which is an approximation.
+
+    Example:
+        >>> books = tuple(CodebookSpec(16, role=role) for role in ("prosody", "content", "content", "detail"))
+        >>> spec = TokenizerSpec("tiny", "hybrid", 8_000, 4, books)
+        >>> sizes = {"encoder_dim": 4, "decoder_dim": 8, "strides": (2, 2), "latent_dim": 8, "counts": (1, 2, 1)}
+        >>> codec = FACodec(spec, FACodecShape(**sizes, sizes=(16, 16, 16), timbre_hidden=8)).eval()
+        >>> tokens = codec.encode(torch.zeros(400))
+        >>> tokens.codes.shape, tokens.extras["item_voice"].shape, codec.decode(tokens).shape
+        (torch.Size([1, 4, 100]), torch.Size([1, 8]), torch.Size([1, 1, 400]))
+    """
+
+    FAMILY, TITLE = "facodec", "FACodec"
+
+    def __init__(self, spec: TokenizerSpec, shape: FACodecShape) -> None:
+        """Make an untrained FACodec.
+
+        Raises:
+            CheckpointError: if the spec and the sizes do not agree.
+        """
+        super().__init__(
+            spec,
+            bigcodec_encoder(shape.encoder_dim, shape.strides, shape.latent_dim, lstm_layers=0),
+            FacetQuantizer(shape.latent_dim, shape.sizes, counts=shape.counts, codebook_dim=shape.codebook_dim),
+            bigcodec_decoder(shape.latent_dim, shape.decoder_dim, shape.strides[::-1], lstm_layers=0),
+        )
+        self.timbre = TimbreEncoder(
+            shape.latent_dim,
+            layers=shape.timbre_layers,
+            heads=shape.timbre_heads,
+            hidden=shape.timbre_hidden,
+            kernel_size=shape.timbre_kernel,
+        )
+        self.voiced = Voiced(shape.latent_dim)
+        self.shape = shape
+        self.windows = Windows.of(float(spec.frame_rate), longest_whole=60.0)
+        if (spec.hop_length, spec.channels) != (shape.hop_length, 1):
+            facts = f"{spec.hop_length} samples and {spec.channels} channels"
+            raise CheckpointError(
+                f"{spec.name}: a frame is {facts} in the spec, {shape.hop_length} and 1 in the network"
+            )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> FACodec:
+        """Make an untrained FACodec from what our `config.json` holds.
+
+        Raises:
+            CheckpointError: if a field is missing, unknown or no size.
+        """
+        try:
+            return cls(TokenizerSpec.from_dict(config["spec"]), FACodecShape(**config["network"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"the configuration does not fit FACodec: {error}; get an intact copy") from error
+
+    def config(self) -> dict[str, Any]:
+        """Return the family's name and sizes."""
+        return {"family": self.FAMILY, "network": dataclasses.asdict(self.shape)}
+
+    @classmethod
+    def recognises(cls, source: PublishedSource) -> bool:
+        """Return whether both published files are there, and the decoder's holds a timbre extractor."""
+        return files_of(source) is not None
+
+    @classmethod
+    def from_published(cls, source: PublishedSource) -> FACodec:
+        """Make a FACodec from `ns3_facodec_encoder.bin` and `ns3_facodec_decoder.bin`.
+
+        Raises:
+            CheckpointError: if a tensor is missing, unknown, misshapen or non-finite, or the sizes do not agree.
+        """
+        files = files_of(source)
+        if files is None:
+            raise CheckpointError(one_line(source.path, "holds no FACodec", "load it with Tokenizer.from_pretrained"))
+        where = (str(files[0].path), str(files[1].path))
+        parts = [needed(file.tensors(), name) for file, name in zip(files, where, strict=True)]
+        shape = shape_of(parts[0], parts[1], where)
+        spec = spec_of(source, shape)
+        expected = skeleton(lambda: cls(spec, shape)) or {}
+        tensors: dict[str, Tensor] = {}
+        for names, part, name in zip((encoder_names(shape), decoder_names(shape)), parts, where, strict=True):
+            # Compared under the names of the file, so that messages say what is wrong there.
+            check_tensors(part, {theirs: expected[ours] for ours, theirs in names.items()}, name)
+            tensors |= {ours: part[theirs] for ours, theirs in names.items()}
+        return build(lambda: cls(spec, shape), tensors, str(source.path))
+
+    # --- sound to codes and a voice --------------------------------------------------------------------------------
+
+    def encode(
+        self,
+        audio: Any,
+        sample_rate: int | None = None,
+        *,
+        num_codebooks: int | None = None,
+        num_samples: Sequence[int] | Tensor | None = None,
+    ) -> Tokens:
+        """Turn sound into tokens as [`Tokenizer.encode`][tokaudio.Tokenizer.encode] does, with their voices."""
+        if isinstance(audio, (str, os.PathLike)):
+            return super().encode(audio, sample_rate, num_codebooks=num_codebooks)
+        k = self._codebook_count(num_codebooks)
+        items, resampled = self._items(audio, sample_rate, num_samples)
+        with exact_inference(self.device):
+            self._require_float32()
+            streams = [self._voice_stream(k) for _ in items]
+            codes = [torch.cat([s.push(item), s.flush()], dim=1) for s, item in zip(streams, items, strict=True)]
+        provenance = {"resampler": RESAMPLER} if resampled else {}
+        return self._with_voices(self._tokens(codes, [item.shape[1] for item in items], k, provenance), streams)
+
+    def encode_pieces(
+        self, blocks: Iterable[Any], sample_rate: int, *, num_codebooks: int | None = None
+    ) -> Iterator[Tokens]:
+        """Yield the tokens of sound that arrives in pieces: one piece, since the voice is known at the end only.
+
+        Codes are all that is kept of the sound, besides the latents of one window.
+        """
+        k = self._codebook_count(num_codebooks)
+        resampler = StreamResampler(sample_rate, self.spec.sample_rate, self.spec.channels)
+        encoder = self.streaming(num_codebooks=k).encoder
+        assert isinstance(encoder, VoiceStream)
+        codes = []
+        for block in blocks:
+            samples, _ = to_channels(as_audio(block).samples.detach().cpu(), self.spec.channels)
+            codes.append(encoder.push(torch.as_tensor(resampler.push(samples[0].numpy()), device=self.device)))
+        codes += [encoder.push(torch.as_tensor(resampler.flush(), device=self.device)), encoder.flush()]
+        provenance = {"resampler": RESAMPLER} if sample_rate != self.spec.sample_rate else {}
+        yield self._with_voices(self._tokens([torch.cat(codes, dim=1)], [encoder.pushed], k, provenance), [encoder])
+
+    def _with_voices(self, tokens: Tokens, streams: Sequence[VoiceStream]) -> Tokens:
+        voices = torch.stack([stream.voice for stream in streams]) if streams else torch.zeros(0, self.shape.latent_dim)
+        provenance = dict(tokens.provenance)
+        if not all(stream.meter.exact for stream in streams):
+            rate = float(self.spec.frame_rate)
+            steps, context = self.windows.steps / rate, self.windows.context / rate
+            provenance["windows"] = f"{steps:g} s, context {context:g} s: approximate"
+        return dataclasses.replace(tokens, extras={VOICE: voices.to(self.device)}, provenance=provenance)
+
+    def _encode(self, samples: Tensor, num_codebooks: int) -> Tensor:
+        stream = self._voice_stream(num_codebooks)
+        return torch.cat([stream.push(samples), stream.flush()], dim=1)
+
+    def _voice_stream(self, num_codebooks: int) -> VoiceStream:
+        latents, meter = self.encoder_stage(), VoiceMeter(self.timbre, self.windows)
+
+        def run(block: Tensor, last: bool) -> Tensor:
+            steps = latents(block, last)
+            meter(steps, last)
+            return self.quantize(steps, num_codebooks)
+
+        stream = VoiceStream(
+            run,
+            self.spec.channels,
+            self.block_frames * self.spec.hop_length,
+            self._no_codes(num_codebooks),
+            device=self.device,
+            padded_length=self.padded_length,
+            check=check_samples,
+        )
+        stream.meter, stream.silence = meter, torch.zeros(self.shape.latent_dim, device=self.device)
+        return stream
+
+    # --- codes and a voice to sound --------------------------------------------------------------------------------
+
+    def decode(self, tokens: Tokens) -> Tensor:
+        """Turn tokens into sound as [`Tokenizer.decode`][tokaudio.Tokenizer.decode] does.
+
+        Raises:
+            TokensError: if the tokens are another tokenizer's, or carry no voice.
+        """
+        self._checked(tokens)
+        voices, sounds = self._voices(tokens), []
+        with exact_inference(self.device):
+            self._require_float32()
+            for item, voice in zip(tokens, voices, strict=True):
+                stream, n = self._speaker(tokens.spec.num_codebooks, voice), int(item.num_samples[0])
+                sounds.append(torch.cat([stream.push(item.codes[0].to(self.device)), stream.flush()], dim=1)[:, :n])
+        longest = max((sound.shape[1] for sound in sounds), default=0)
+        rows = [nn.functional.pad(sound, (0, longest - sound.shape[1])) for sound in sounds]
+        return torch.stack(rows) if rows else torch.zeros(0, 1, 0, device=self.device)
+
+    def decode_blocks(self, tokens: Tokens, *, block_frames: int = 1000) -> Iterator[Tensor]:
+        """Yield the sound of one item piece by piece `[C, n]`, in memory that does not grow with its length."""
+        if len(tokens) != 1:
+            raise TokensError(f"decode_blocks takes one item, got {len(tokens)}; use tokens[i]")
+        self._checked(tokens)
+        stream = self._speaker(tokens.spec.num_codebooks, self._voices(tokens)[0])
+        self._require_float32()
+        left = int(tokens.num_samples[0])
+        for codes in (*tokens.codes[0].split(block_frames, dim=1), None):
+            with exact_inference(self.device):
+                piece = stream.flush() if codes is None else stream.push(codes.to(self.device))
+            if piece.shape[1] and left:
+                yield piece[:, :left]
+                left -= min(left, piece.shape[1])
+
+    def streaming(self, *, num_codebooks: int | None = None, voice: Tensor | None = None) -> Streaming:
+        """Return an encoder and a decoder for sound that arrives in pieces.
+
+        The encoder tells its `voice` once it is flushed.
+
+        Args:
+            num_codebooks: use only the first so many codebooks.
+            voice: that the decoder speaks in, `[D]`; without it there is no decoder.
+        """
+        streaming = super().streaming(num_codebooks=num_codebooks)
+        if voice is None:
+            return streaming
+        if voice.shape != (self.shape.latent_dim,) or not voice.is_floating_point():
+            problem = f"a voice of {voice.dtype} and shape {list(voice.shape)}"
+            raise TokensError(one_line(self.spec.name, problem, f"give float32 [{self.shape.latent_dim}]"))
+        decoder = self._speaker(self._codebook_count(num_codebooks), voice.to(self.device))
+        decoder.run = self._exactly(decoder.run)
+        return Streaming(streaming.encoder, decoder)
+
+    def _streaming(self, num_codebooks: int) -> Streaming:
+        return Streaming(self._voice_stream(num_codebooks), Refusing(self._no_voice))
+
+    def _decode(self, codes: Tensor, num_samples: int) -> NoReturn:
+        raise self._no_voice()
+
+    def _no_voice(self) -> TokensError:
+        remedy = f"keep the extra {VOICE} that encode() gives, or streaming(voice=...)"
+        return TokensError(one_line(self.spec.name, "these codes carry no voice to decode them in", remedy))
+
+    def _voices(self, tokens: Tokens) -> Tensor:
+        """Return the voices `[B, D]` that tokens carry, or raise."""
+        voices = tokens.extras.get(VOICE)
+        if voices is None:
+            raise self._no_voice()
+        if voices.shape[1:] != (self.shape.latent_dim,) or not voices.is_floating_point():
+            problem = f"the extra {VOICE} is {voices.dtype} of shape {list(voices.shape)}"
+            raise TokensError(one_line(self.spec.name, problem, f"give float32 [B, {self.shape.latent_dim}]"))
+        return voices.to(self.device, torch.float32)
+
+    def _speaker(self, num_codebooks: int, voice: Tensor) -> BlockStream:
+        """Return a stream from codes `[k, n]` to samples `[1, m]` in a voice `[D]`."""
+        with exact_inference(self.device):
+            sound = Pipeline([self.voiced.stage(voice.float()), stage_of(self.decoder)])
+        return BlockStream(
+            lambda block, last: sound(self.dequantize(block), last),
+            num_codebooks,
+            self.block_frames,
+            torch.zeros(1, 0, device=self.device),
+            dtype=torch.int64,
+            device=self.device,
+            result_length=lambda frames: frames * self.spec.hop_length,
+            check=self._check_codes,
+        )
+
+
+class VoiceStream(BlockStream):
+    """A stream from samples to codes that measures the voice on its way.
+
+    Attributes:
+        meter: of the voice.
+        silence: the voice of nothing `[D]`.
+    """
+
+    meter: VoiceMeter
+    silence: Tensor
+
+    @property
+    def voice(self) -> Tensor:
+        """The voice `[D]` of the signal, once the stream is flushed; zeros for a signal without samples."""
+        return self.meter.voice if self.pushed else self.silence
+
+
+def spec_of(source: PublishedSource, shape: FACodecShape) -> TokenizerSpec:
+    """Return the facts about published weights; name, licence and origin only where it is known whose they are."""
+    facts = known_facts(source.name)
+    books = zip(_ROLES, shape.counts, shape.sizes, strict=True)
+    return TokenizerSpec(
+        name=facts.name,
+        kind="hybrid",
+        sample_rate=_SAMPLE_RATE,
+        hop_length=shape.hop_length,
+        codebooks=tuple(CodebookSpec(size, role=role) for role, count, size in books for _ in range(count)),
+        licence=facts.licence,
+        paper=facts.paper or "arXiv:2403.03100",
+        origin=facts.origin,
+    )
