@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from tokaudio.spec import TokenizerSpec
 Fields = tuple[Tensor, Tensor, Tensor, TokenizerSpec, str, dict[str, Tensor], Tensor | None, dict[str, str]]
 
 
-def require_timed(extras: Mapping[str, Tensor]) -> None:
+def require_timed(extras: Iterable[str]) -> None:
     """Refuse extras whose name does not say what becomes of them when tokens are cut or joined in time."""
     for name in extras:
         if not name.startswith((FRAME_PREFIX, ITEM_PREFIX)):
@@ -25,10 +25,22 @@ def require_timed(extras: Mapping[str, Tensor]) -> None:
             )
 
 
+def require_cut(spec: TokenizerSpec, start: int, stop: int, total: int) -> None:
+    """Refuse to cut `total` frames from `start` to `stop` where that splits a slow code or a segment."""
+    if start % spec.cut_period and spec.segments is None:
+        raise TokensError(f"a cut at frame {start} splits a slow code; cut at multiples of {spec.cut_period}")
+    for place in (start, stop) if spec.segments is not None else ():
+        if place % spec.cut_period and place < total:
+            raise TokensError(
+                f"a cut at frame {place} splits a segment, which is coded as a whole; cut at multiples of "
+                f"{spec.cut_period}"
+            )
+
+
 def concatenate(parts: Sequence[TokensBase]) -> Fields:
     """Return the fields of trimmed parts joined in time."""
     first = _require_alike(parts, "concatenate")
-    period, hop = first.spec.stride_period, first.spec.hop_length
+    period, hop = first.spec.cut_period, first.spec.hop_length
     for number, part in enumerate(parts):
         if part.codes.shape[0] != first.codes.shape[0]:
             raise TokensError(
@@ -40,10 +52,12 @@ def concatenate(parts: Sequence[TokensBase]) -> Fields:
             break
         frames = part.codes.shape[2]
         lengths, samples = part.lengths.tolist(), part.num_samples.tolist()
-        if any(n != frames for n in lengths) or any(n != frames * hop for n in samples) or frames % period:
+        wanted = first.spec.frame_start(frames)
+        if any(n != frames for n in lengths) or any(n != wanted for n in samples) or frames % period:
             whole = f"whole frames of {hop} samples" + (f", a multiple of {period} of them" if period > 1 else "")
+            within = "a frame" if first.spec.segments is None else f"a segment of {period} frames"
             raise TokensError(
-                f"part {number} ends within a frame; all parts but the last must hold {whole}: cut them with "
+                f"part {number} ends within {within}; all parts but the last must hold {whole}: cut them with "
                 "frames(), or encode the joined audio"
             )
     depths = _depths(parts)
@@ -103,8 +117,8 @@ def require_compatible(tokens: TokensBase, spec: TokenizerSpec, fingerprint: str
         raise TokensError(
             f"these tokens hold the codebooks {shown} of {mine.name}; decode its first ones, without gaps"
         )
-    facts = (mine.sample_rate, mine.hop_length, mine.codebooks)
-    if facts != (spec.sample_rate, spec.hop_length, spec.codebooks[: mine.num_codebooks]):
+    facts = (mine.sample_rate, mine.hop_length, mine.segments, mine.codebooks)
+    if facts != (spec.sample_rate, spec.hop_length, spec.segments, spec.codebooks[: mine.num_codebooks]):
         raise TokensError(
             f"these tokens were made by another version of {mine.name}, with other rates or codebooks; "
             "decode them with the version that made them"

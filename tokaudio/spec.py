@@ -13,14 +13,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
+from tokaudio._segments import Segments
+from tokaudio._spec_checks import known_fields, require_choice, require_int, require_text
 from tokaudio.errors import TokensError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Kind = Literal["semantic", "compression", "hybrid"]
 Chunking = Literal["exact", "state", "none"]
 
-_MAX_INT = 2**31 - 1
+_Position = TypeVar("_Position", int, "Tensor")
+
 _MAX_CODEBOOK_SIZE = 2**32
 _MAX_CODEBOOKS = 4096
 
@@ -48,9 +54,9 @@ class CodebookSpec:
     role: str = "acoustic"
 
     def __post_init__(self) -> None:
-        _require_int("codebook size", self.size, maximum=_MAX_CODEBOOK_SIZE)
-        _require_int("codebook stride", self.stride)
-        _require_text("codebook role", self.role, empty=False)
+        require_int("codebook size", self.size, maximum=_MAX_CODEBOOK_SIZE)
+        require_int("codebook stride", self.stride)
+        require_text("codebook role", self.role, empty=False)
 
     @property
     def bits(self) -> float:
@@ -77,7 +83,7 @@ class CodebookSpec:
             >>> CodebookSpec.from_dict({"size": 1024, "role": "semantic"})
             CodebookSpec(size=1024, stride=1, role='semantic')
         """
-        return cls(**_known_fields(cls, data, "codebook"))
+        return cls(**known_fields(cls, data, "codebook"))
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,8 @@ class TokenizerSpec:
         least_padding: zero samples that follow the last sample at least, before that.
         codebook_indices: which codebooks of the full tokenizer these are; empty where they are its first ones.
             Set by `select`, so that codes 2 and 5 are never decoded as codes 0 and 1.
+        segment_length: samples of the segments that are coded each alone (EnCodec 48 kHz); None for one whole signal.
+        segment_stride: samples from the start of one segment to the start of the next.
 
     Raises:
         TokensError: a value of the wrong type or out of range.
@@ -127,22 +135,24 @@ class TokenizerSpec:
     frame_multiple: int = 1
     least_padding: int = 0
     codebook_indices: tuple[int, ...] = ()
+    segment_length: int | None = None
+    segment_stride: int | None = None
 
     def __post_init__(self) -> None:
-        _require_text("name", self.name, empty=False)
-        _require_choice("kind", self.kind, get_args(Kind))
-        _require_choice("chunking", self.chunking, get_args(Chunking))
-        _require_int("sample_rate", self.sample_rate)
-        _require_int("hop_length", self.hop_length)
-        _require_int("channels", self.channels)
-        _require_int("frame_multiple", self.frame_multiple)
-        _require_int("least_padding", self.least_padding, minimum=0)
+        require_text("name", self.name, empty=False)
+        require_choice("kind", self.kind, get_args(Kind))
+        require_choice("chunking", self.chunking, get_args(Chunking))
+        require_int("sample_rate", self.sample_rate)
+        require_int("hop_length", self.hop_length)
+        require_int("channels", self.channels)
+        require_int("frame_multiple", self.frame_multiple)
+        require_int("least_padding", self.least_padding, minimum=0)
         if self.decode_sample_rate is not None:
-            _require_int("decode_sample_rate", self.decode_sample_rate)
+            require_int("decode_sample_rate", self.decode_sample_rate)
         if not isinstance(self.causal, bool):
             raise TokensError(f"causal is {self.causal!r}; give True or False")
         for field in ("licence", "paper", "origin"):
-            _require_text(field, getattr(self, field), empty=True)
+            require_text(field, getattr(self, field), empty=True)
         if not isinstance(self.codebooks, (tuple, list)) or not isinstance(self.codebook_indices, (tuple, list)):
             raise TokensError("codebooks and codebook_indices must be sequences; give tuples")
         object.__setattr__(self, "codebooks", tuple(self.codebooks))
@@ -151,16 +161,33 @@ class TokenizerSpec:
         if not 1 <= len(self.codebooks) <= _MAX_CODEBOOKS:
             raise TokensError(f"a tokenizer with {len(self.codebooks)} codebooks; give 1 to {_MAX_CODEBOOKS}")
         object.__setattr__(self, "codebook_indices", self._canonical_indices())
+        self._check_segments()
 
     def _canonical_indices(self) -> tuple[int, ...]:
         indices = tuple(self.codebook_indices)
         if not indices:
             return ()
         for index in indices:
-            _require_int("codebook index", index, minimum=0)
+            require_int("codebook index", index, minimum=0)
         if len(indices) != len(self.codebooks) or any(b <= a for a, b in itertools.pairwise(indices)):
             raise TokensError(f"codebook_indices is {list(indices)}; give one per codebook, in increasing order")
         return () if indices == tuple(range(len(indices))) else indices
+
+    def _check_segments(self) -> None:
+        if self.segment_length is None and self.segment_stride is None:
+            return
+        for field in ("segment_length", "segment_stride"):
+            require_int(field, getattr(self, field))
+        if (self.frame_multiple, self.least_padding, self.stride_period) != (1, 0, 1) or self.decode_sample_rate:
+            raise TokensError("segments go with frames of one hop at one rate; leave padding, strides and rates out")
+        _ = self.segments  # which judges whether they fit together
+
+    @property
+    def segments(self) -> Segments | None:
+        """Where the segments of a signal lie; None where a signal is coded as a whole."""
+        if self.segment_length is None or self.segment_stride is None:
+            return None
+        return Segments(self.segment_length, self.segment_stride, self.hop_length)
 
     @property
     def num_codebooks(self) -> int:
@@ -174,13 +201,18 @@ class TokenizerSpec:
 
     @property
     def frame_rate(self) -> Fraction:
-        """Frames per second, exact."""
+        """Frames per second, exact; where there are segments, within one: what they overlap is coded twice."""
         return Fraction(self.sample_rate, self.hop_length)
 
     @property
     def stride_period(self) -> int:
         """Frames after which the codes of all codebooks begin together: the least common multiple of the strides."""
         return math.lcm(*(codebook.stride for codebook in self.codebooks))
+
+    @property
+    def cut_period(self) -> int:
+        """Frames after which tokens can be cut and joined: slow codes and segments stay whole."""
+        return self.stride_period if self.segments is None else self.segments.frames
 
     @property
     def token_rate(self) -> Fraction:
@@ -219,9 +251,11 @@ class TokenizerSpec:
             >>> spec.num_frames(320), spec.num_frames(321)
             (1, 2)
         """
-        _require_int("num_samples", num_samples, minimum=0, maximum=2**63 - 1)
+        require_int("num_samples", num_samples, minimum=0, maximum=2**63 - 1)
         if num_samples == 0:
             return 0
+        if self.segments is not None:
+            return self.segments.num_frames(num_samples)
         step = self.hop_length * self.frame_multiple
         return -(-(num_samples + self.least_padding) // step) * self.frame_multiple
 
@@ -236,13 +270,30 @@ class TokenizerSpec:
             >>> spec.num_samples_bounds(2)
             (321, 640)
         """
-        _require_int("num_frames", num_frames, minimum=0, maximum=2**63 - 1)
+        require_int("num_frames", num_frames, minimum=0, maximum=2**63 - 1)
         if num_frames == 0:
             return 0, 0
-        most = num_frames * self.hop_length - self.least_padding
-        if num_frames % self.frame_multiple or most < 1:
+        if self.segments is not None:
+            least, most = self.segments.num_samples_bounds(num_frames)
+        else:
+            most = num_frames * self.hop_length - self.least_padding
+            least = max(most - self.frame_multiple * self.hop_length, 0) + 1
+        if num_frames % self.frame_multiple or most < least:
             raise TokensError(f"{self.name} gives no signal {num_frames} frames; check the number")
-        return max(most - self.frame_multiple * self.hop_length, 0) + 1, most
+        return least, most
+
+    def frame_start(self, frame: _Position) -> _Position:
+        """Return the sample at which a frame begins, of an integer or a tensor of integers.
+
+        Where segments overlap, the first frames of one begin before the last ones of the segment before it. Only the
+        frames of a segment whose predecessor is short (it is then the last one, of less than a frame) begin earlier.
+
+        Example:
+            >>> spec = TokenizerSpec("mini-codec", "compression", 16_000, 320, (CodebookSpec(1024),))
+            >>> spec.frame_start(2)
+            640
+        """
+        return frame * self.hop_length if self.segments is None else self.segments.frame_start(frame)
 
     def select(self, codebooks: int | Sequence[int]) -> TokenizerSpec:
         """Return the spec of fewer codebooks: the first `codebooks`, or those with the given increasing indices.
@@ -300,6 +351,9 @@ class TokenizerSpec:
         data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         data["codebooks"] = [codebook.to_dict() for codebook in self.codebooks]
         data["codebook_indices"] = list(self.codebook_indices)
+        if self.segments is None:
+            # Left out where they say nothing: files of all other tokenizers stay readable by earlier versions.
+            del data["segment_length"], data["segment_stride"]
         return data
 
     @classmethod
@@ -314,48 +368,10 @@ class TokenizerSpec:
             >>> TokenizerSpec.from_dict(spec.to_dict()) == spec
             True
         """
-        fields = _known_fields(cls, data, "spec")
+        fields = known_fields(cls, data, "spec")
         if not isinstance(fields["codebooks"], (list, tuple)):
             raise TokensError("the field codebooks of the spec is not a list; give one dictionary per codebook")
         if len(fields["codebooks"]) > _MAX_CODEBOOKS:
             raise TokensError(f"a tokenizer with over {_MAX_CODEBOOKS} codebooks; give 1 to {_MAX_CODEBOOKS}")
         fields["codebooks"] = tuple(CodebookSpec.from_dict(codebook) for codebook in fields["codebooks"])
         return cls(**fields)
-
-
-_Spec = TypeVar("_Spec", CodebookSpec, TokenizerSpec)
-
-
-def _known_fields(cls: type[_Spec], data: Mapping[str, Any], what: str) -> dict[str, Any]:
-    if not isinstance(data, Mapping):
-        raise TokensError(f"the {what} is a {type(data).__name__}; give a dictionary of its fields")
-    fields = dataclasses.fields(cls)
-    names = [field.name for field in fields]
-    unknown = [str(name) for name in data if name not in names]
-    if unknown:
-        shown = ", ".join(ascii(name[:40]) for name in unknown[:3])
-        raise TokensError(f"the {what} has unknown fields ({shown}); known are {', '.join(names)}")
-    missing = [f.name for f in fields if f.default is dataclasses.MISSING and f.name not in data]
-    if missing:
-        raise TokensError(f"the {what} lacks the fields {', '.join(missing)}; add them")
-    return cast("dict[str, Any]", dict(data))
-
-
-def _require_int(what: str, value: object, *, minimum: int = 1, maximum: int = _MAX_INT) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
-        raise TokensError(f"{what} is {_short(value)}; give a whole number from {minimum} to {maximum}")
-
-
-def _require_text(what: str, value: object, *, empty: bool) -> None:
-    if not isinstance(value, str) or not value.isprintable() or not (value or empty):
-        raise TokensError(f"{what} is {_short(value)}; give one line of printable text")
-
-
-def _require_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise TokensError(f"{what} is {_short(value)}; give one of {', '.join(choices)}")
-
-
-def _short(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -83,7 +83,7 @@ class Tokens(TokensBase):
             codes = codes[None]
         codes = checks.as_int64("codes", codes, (None, spec.num_codebooks, None))
         lengths = torch.full((codes.shape[0],), codes.shape[2], device=codes.device)
-        return cls(codes, lengths, lengths * spec.hop_length, spec, fingerprint)
+        return cls(codes, lengths, spec.frame_start(lengths), spec, fingerprint)
 
     @classmethod
     def from_ragged(
@@ -194,8 +194,8 @@ class Tokens(TokensBase):
         includes it. Cutting at consecutive places loses and repeats no sample.
 
         Raises:
-            TokensError: negative or decreasing positions, a start within the span of a slow code, or extras that
-                cannot be cut in time.
+            TokensError: negative or decreasing positions, a start within the span of a slow code, a cut within a
+                segment, or extras that cannot be cut in time.
 
         Example:
             >>> spec = TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(8),))
@@ -206,21 +206,18 @@ class Tokens(TokensBase):
         total = self.codes.shape[2]
         if start < 0 or (stop is not None and stop < start):
             raise TokensError(f"frames {start} to {stop} asked for; count both from 0, the first not after the second")
-        if start % self.spec.stride_period:
-            raise TokensError(
-                f"a cut at frame {start} splits a slow code; cut at multiples of {self.spec.stride_period}"
-            )
+        joins.require_cut(self.spec, start, total if stop is None else stop, total)
         joins.require_timed(self.extras)
         start, stop = min(start, total), total if stop is None else min(stop, total)
         lengths = (self.lengths.clamp(max=stop) - start).clamp(min=0)
-        hop = self.spec.hop_length
-        end = torch.where(self.lengths <= stop, self.num_samples, self.num_samples.clamp(max=stop * hop))
-        samples = end - self.num_samples.clamp(max=start * hop)
+        first, after = self.spec.frame_start(start), self.spec.frame_start(stop)
+        end = torch.where(self.lengths <= stop, self.num_samples, self.num_samples.clamp(max=after))
+        samples = end - self.num_samples.clamp(max=first)
         gone = (lengths == 0) & ((self.lengths > 0) | (start > 0))
         return self._cut(start, stop, lengths=lengths, num_samples=samples.masked_fill(gone, 0))
 
     def seconds(self, start: float, stop: float | None = None) -> Tokens:
-        """Return every frame that touches the time from `start` to `stop`, in seconds.
+        """Return every frame that touches the time from `start` to `stop`, in seconds, or every segment that does.
 
         Raises:
             TokensError: negative or decreasing times, or extras that cannot be cut in time.
@@ -232,9 +229,13 @@ class Tokens(TokensBase):
         """
         if not 0 <= start < math.inf or (stop is not None and not start <= stop):
             raise TokensError(f"seconds {start} to {stop} asked for; count both from 0, the first not after the second")
-        rate, period, total = float(self.spec.frame_rate), self.spec.stride_period, self.codes.shape[2]
-        first = math.floor(start * rate + _FRAME_TOLERANCE) // period * period
-        last = total if stop is None else math.ceil(min(stop * rate, total) - _FRAME_TOLERANCE)
+        total = self.codes.shape[2]
+        if (segments := self.spec.segments) is not None:
+            rate = self.spec.sample_rate
+            return self.frames(*segments.touching(start * rate, (math.inf if stop is None else stop) * rate, total))
+        per_second, period = float(self.spec.frame_rate), self.spec.stride_period
+        first = math.floor(start * per_second + _FRAME_TOLERANCE) // period * period
+        last = total if stop is None else math.ceil(min(stop * per_second, total) - _FRAME_TOLERANCE)
         return self.frames(first, max(first, last))
 
     def frame_times(self) -> Tensor:
@@ -245,7 +246,7 @@ class Tokens(TokensBase):
             >>> Tokens.from_codes(torch.tensor([[1, 2, 3]]), spec).frame_times().tolist()
             [0.0, 0.02, 0.04]
         """
-        starts = torch.arange(self.codes.shape[2]) * self.spec.hop_length
+        starts = self.spec.frame_start(torch.arange(self.codes.shape[2]))
         return starts.double() / self.spec.sample_rate
 
     def select_codebooks(self, codebooks: int | Sequence[int]) -> Tokens:

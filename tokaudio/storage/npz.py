@@ -42,6 +42,8 @@ from tokaudio.spec import TokenizerSpec
 from tokaudio.storage._safe_npz import MAX_MEMBERS, Array, Layout, SafeNpz, open_npz
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tokaudio.tokens import Tokens
 
 Members = dict[str, tuple[np.dtype[Any], tuple[int, ...], Sequence[bytes | memoryview]]]
@@ -176,22 +178,30 @@ def _to_arrays(path: str | os.PathLike[str], tokens: Tokens) -> dict[str, Array]
     tokens = tokens.trim().to("cpu")
     if len(tokens.extras) > _MAX_EXTRAS:
         raise TokensError(one_line(path, f"{len(tokens.extras)} extras", f"save at most {_MAX_EXTRAS} in one file"))
-    arrays = {"header": make_header(path, tokens.spec, tokens.fingerprint, tokens.provenance, tokens)}
+    facts = (tokens.spec, tokens.fingerprint, tokens.provenance)
+    arrays = {"header": make_header(path, *facts, extras=list(tokens.extras), depth=tokens.depth is not None)}
     arrays["codes"] = np.ascontiguousarray(tokens.codes[0].numpy(), codes_dtype(tokens.spec))
     arrays["num_samples"] = np.array(int(tokens.num_samples[0]), "<i8")
     if tokens.depth is not None:
         arrays["depth"] = np.ascontiguousarray(tokens.depth[0].numpy(), _depth_dtype(tokens.spec))
-    for name, value in tokens.extras.items():
-        try:
-            # order="C" and not ascontiguousarray, which would turn a single number into a vector
-            extra = np.array(value[0].numpy(), order="C")
-        except TypeError:
-            remedy = "convert it, to float32 for example"
-            raise TokensError(one_line(path, f"the extra {name} is of {value.dtype}", remedy)) from None
-        if extra.dtype.kind == "c":
-            raise TokensError(one_line(path, f"the extra {name} is complex", "save its real view, torch.view_as_real"))
-        arrays[f"extras/{name}"] = extra.astype(extra.dtype.newbyteorder("<"), copy=False)
-    return arrays
+    return arrays | {f"extras/{name}": extra_array(path, name, value[0]) for name, value in tokens.extras.items()}
+
+
+def extra_array(path: str | os.PathLike[str], name: str, value: Tensor) -> Array:
+    """Return an extra of one item as a token file holds it.
+
+    Raises:
+        TokensError: if it is of a type that token files do not hold.
+    """
+    try:
+        # order="C" and not ascontiguousarray, which would turn a single number into a vector
+        extra = np.array(value.cpu().numpy(), order="C")
+    except TypeError:
+        remedy = "convert it, to float32 for example"
+        raise TokensError(one_line(path, f"the extra {name} is of {value.dtype}", remedy)) from None
+    if extra.dtype.kind == "c":
+        raise TokensError(one_line(path, f"the extra {name} is complex", "save its real view, torch.view_as_real"))
+    return extra.astype(extra.dtype.newbyteorder("<"), copy=False)
 
 
 def make_header(
@@ -199,9 +209,11 @@ def make_header(
     spec: TokenizerSpec,
     fingerprint: str,
     provenance: Mapping[str, str],
-    tokens: Tokens | None = None,
+    *,
+    extras: Sequence[str] = (),
+    depth: bool = False,
 ) -> Array:
-    """Return the JSON header as bytes in an array; `tokens` says which optional members there are, None for none.
+    """Return the JSON header as bytes in an array; names of extras, and whether there is a depth.
 
     Raises:
         TokensError: a header that would be too large.
@@ -213,8 +225,8 @@ def make_header(
         "fingerprint": fingerprint,
         "spec": spec.to_dict(),
         "provenance": dict(provenance),
-        "extras": list(tokens.extras) if tokens else [],
-        "depth": tokens is not None and tokens.depth is not None,
+        "extras": list(extras),
+        "depth": depth,
         "tokaudio": __version__,
     }
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()

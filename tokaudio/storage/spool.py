@@ -8,9 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from tokaudio._tokens_checks import ITEM_PREFIX
+from tokaudio._tokens_joins import require_timed
 from tokaudio.errors import TokensError, one_line
 from tokaudio.spec import TokenizerSpec
-from tokaudio.storage.npz import Members, codes_dtype, make_header, write_members
+from tokaudio.storage._safe_npz import Array
+from tokaudio.storage.npz import Members, codes_dtype, extra_array, make_header, write_members
 from tokaudio.tokens import Tokens
 
 
@@ -18,7 +21,8 @@ class TokenSpool:
     """Takes pieces of one item, in order, and writes them as one token file.
 
     A piece's codes are kept at two bytes each (four for huge codebooks), where `Tokens` needs eight: three hours of 8
-    codebooks at 50 Hz take 9 MB. The file equals that of the pieces joined with `Tokens.concatenate`.
+    codebooks at 50 Hz take 9 MB. Extras named `frame_...` are joined, those named `item_...` must be the same in all
+    pieces. The file equals that of the pieces joined with `Tokens.concatenate`.
 
     Attributes:
         spec: of the tokenizer; None before the first piece.
@@ -48,29 +52,39 @@ class TokenSpool:
         self.num_samples = 0
         # One growing row of bytes per codebook: such a row is extended in place, and rows in a row are the array.
         self._rows: list[bytearray] = []
+        self._extras: dict[str, _Extra] = {}
 
     def add(self, piece: Tokens) -> None:
         """Take the next piece.
 
         Raises:
-            TokensError: if it is not one item, is another tokenizer's, does not follow whole frames, or has a depth or
-                extras.
+            TokensError: if it is not one item, is another tokenizer's, does not follow whole frames and segments, has
+                a depth, or has extras that cannot be joined in time to those of the pieces before.
         """
-        if len(piece) != 1 or piece.depth is not None or piece.extras:
-            raise TokensError("a piece is one item without depth or extras; join others with Tokens.concatenate")
+        if len(piece) != 1 or piece.depth is not None:
+            raise TokensError("a piece is one item without depth; join others with Tokens.concatenate")
+        piece = piece.trim()
+        extras = {name: extra_array("piece", name, value[0]) for name, value in piece.extras.items()}
         if self.spec is None:
+            self._extras = {name: _Extra(name, value) for name, value in extras.items()}
             self.spec, self.fingerprint = piece.spec, piece.fingerprint
             self._rows = [bytearray() for _ in range(piece.spec.num_codebooks)]
         if (piece.spec, piece.fingerprint) != (self.spec, self.fingerprint):
             raise TokensError(
                 f"a piece was not made by {self.spec.name} as the first was; spool one tokenizer's pieces"
             )
-        period = self.spec.stride_period
-        if self.num_samples != self.num_frames * self.spec.hop_length or self.num_frames % period:
-            raise TokensError("a piece follows one that ends within a frame; only the last piece may")
-        codes = piece.trim().codes[0].cpu().numpy().astype(codes_dtype(self.spec))
+        if self.num_samples != self.spec.frame_start(self.num_frames) or self.num_frames % self.spec.cut_period:
+            within = "frame" if self.spec.segments is None else "segment"
+            raise TokensError(f"a piece follows one that ends within a {within}; only the last piece may")
+        if extras.keys() != self._extras.keys():
+            raise TokensError("a piece has other extras than the first; spool pieces with the same extras")
+        for name, value in extras.items():
+            self._extras[name].check(value)
+        codes = piece.codes[0].cpu().numpy().astype(codes_dtype(self.spec))
         for row, values in zip(self._rows, codes, strict=True):
             row.extend(values.tobytes())
+        for name, value in extras.items():
+            self._extras[name].add(value)
         self.provenance = piece.provenance
         self.num_frames += codes.shape[1]
         self.num_samples += int(piece.num_samples[0])
@@ -100,6 +114,7 @@ class TokenSpool:
             torch.tensor([self.num_samples]),
             self.spec,
             self.fingerprint,
+            {name: torch.from_numpy(extra.array().copy())[None] for name, extra in self._extras.items()},
             provenance=dict(self.provenance),
         )
 
@@ -112,11 +127,38 @@ class TokenSpool:
         """
         if self.spec is None:
             raise TokensError(one_line(path, "there is no piece to write", "add at least one"))
-        header = make_header(path, self.spec, self.fingerprint, self.provenance)
+        header = make_header(path, self.spec, self.fingerprint, self.provenance, extras=list(self._extras))
         shape = (self.spec.num_codebooks, self.num_frames)
         members: Members = {
             "header": (header.dtype, header.shape, [header.data]),
             "codes": (codes_dtype(self.spec), shape, [memoryview(row) for row in self._rows]),
             "num_samples": (np.dtype("<i8"), (), [np.array(self.num_samples, "<i8").tobytes()]),
+            **{
+                f"extras/{name}": (extra.dtype, extra.shape, [memoryview(extra.data)])
+                for name, extra in self._extras.items()
+            },
         }
         write_members(path, members, overwrite=overwrite)
+
+
+class _Extra:
+    """An extra of one item, as far as it has come; made from the first piece's, which is then added like the others."""
+
+    def __init__(self, name: str, first: Array) -> None:
+        require_timed([name])
+        self.name, self.dtype, self.item = name, first.dtype, name.startswith(ITEM_PREFIX)
+        self.data = bytearray(first.tobytes() if self.item else b"")
+        self.shape: tuple[int, ...] = first.shape if self.item else (0, *first.shape[1:])
+
+    def check(self, value: Array) -> None:
+        alike = value.dtype == self.dtype and value.shape[not self.item :] == self.shape[not self.item :]
+        if not alike or (self.item and value.tobytes() != self.data):
+            raise TokensError(f"the extra {self.name} differs between pieces; spool pieces that share it")
+
+    def add(self, value: Array) -> None:
+        if not self.item:
+            self.data.extend(value.tobytes())
+            self.shape = (self.shape[0] + len(value), *self.shape[1:])
+
+    def array(self) -> Array:
+        return np.frombuffer(self.data, self.dtype).reshape(self.shape)
