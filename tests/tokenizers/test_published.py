@@ -243,6 +243,13 @@ def test_building_fills_everything_and_copes_without_the_meta_device():
         load_tensors(module, {}, "x.pt", describe=lambda: "these look like SNAC weights")
 
 
+def test_weights_have_one_layout_whatever_the_file_gave():
+    layer = nn.Conv1d(1, 3, 5, bias=False)
+    twisted = torch.arange(15.0).as_strided((3, 1, 5), (5, 1, 1))
+    load_tensors(layer, {"weight": twisted}, "x.pt")
+    assert layer.weight.stride() == (5, 5, 1) and torch.equal(layer.weight, twisted)
+
+
 def test_random_weights_are_left_out_only_while_making():
     torch.manual_seed(0)
     state = torch.get_rng_state()

@@ -43,8 +43,9 @@ def load_tensors(
     expected = module.state_dict()
     kept = _kept(tensors, expected, ignore)
     check_tensors(kept, expected, where, describe=describe)
-    # Copies: the tensors may be views of a file that changes later.
-    own = {name: value.to(float_dtype(value), copy=True).contiguous() for name, value in kept.items()}
+    # Copies, as the tensors may be views of a file that changes later; laid out anew, as strides of dimensions of size
+    # one, which `contiguous` leaves as they are, choose between products that round differently.
+    own = {name: torch.empty(value.shape, dtype=float_dtype(value)).copy_(value) for name, value in kept.items()}
     module.load_state_dict(own, assign=True)
     module.requires_grad_(False)
 
