@@ -1,0 +1,47 @@
+"""The compiled halves of `hifigan`: Snake beside a leaky ReLU, and a transposed convolution of pairs of channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tokaudio.nn._numba_kernels import _INV_PI, _P, _PI, _ROUND, _kernel
+
+_SLOPE = np.float32(0.01)
+_ZERO = np.float32(0)
+
+
+@_kernel("void(float32[:,::1], float32[::1], float32[::1], float32[:,::1])")
+def half_snake(x: Any, alpha: Any, scale: Any, out: Any) -> None:
+    """Write `x + scale * sin(alpha * x) ** 2` for the first channels, as many as `alpha` has, else a leaky ReLU."""
+    bent = alpha.shape[0]
+    for i in range(x.shape[0]):
+        for j in range(bent):
+            v = x[i, j]
+            t = v * alpha[j]
+            k = (t * _INV_PI + _ROUND) - _ROUND
+            r = ((t - k * _PI[0]) - k * _PI[1]) - k * _PI[2]
+            q = r * r
+            p = (((_P[0] * q + _P[1]) * q + _P[2]) * q + _P[3]) * q + _P[4]
+            s = r + r * q * p
+            out[i, j] = v + scale[j] * s * s
+        for j in range(bent, x.shape[1]):
+            v = x[i, j]
+            out[i, j] = v if v > _ZERO else v * _SLOPE
+
+
+@_kernel("void(float32[:,:,::1], float32[:,:,:,::1], float32[::1], float32[:,:,::1])")
+def spread_pairs(steps: Any, taps: Any, bias: Any, out: Any) -> None:
+    """Write what lies between steps `[2, n + 1, D]`, `[n, s, D]`, of taps `[2, 2, s, D]`: now or before, which of two.
+
+    Every channel of `out` is the sum over its two channels of the step itself times the first s taps and of the step
+    before times the last s.
+    """
+    first, second = steps[0], steps[1]
+    for i in range(out.shape[0]):
+        for t in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                now = taps[0, 0, t, j] * first[i + 1, j] + taps[0, 1, t, j] * second[i + 1, j]
+                then = taps[1, 0, t, j] * first[i, j] + taps[1, 1, t, j] * second[i, j]
+                out[i, t, j] = bias[j] + (now + then)
