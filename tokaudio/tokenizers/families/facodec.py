@@ -178,13 +178,14 @@ class FACodec(Codec):
         yield self._with_voices(self._tokens([torch.cat(codes, dim=1)], [encoder.pushed], k, provenance), [encoder])
 
     def _with_voices(self, tokens: Tokens, streams: Sequence[VoiceStream]) -> Tokens:
-        voices = torch.stack([stream.voice for stream in streams]) if streams else torch.zeros(0, self.shape.latent_dim)
+        voices = [stream.voice for stream in streams]
+        stacked = torch.stack(voices) if voices else torch.zeros(0, self.shape.latent_dim, dtype=torch.float32)
         provenance = dict(tokens.provenance)
         if not all(stream.meter.exact for stream in streams):
             rate = float(self.spec.frame_rate)
             steps, context = self.windows.steps / rate, self.windows.context / rate
             provenance["windows"] = f"{steps:g} s, context {context:g} s: approximate"
-        return dataclasses.replace(tokens, extras={VOICE: voices.to(self.device)}, provenance=provenance)
+        return dataclasses.replace(tokens, extras={VOICE: stacked.to(self.device)}, provenance=provenance)
 
     def _encode(self, samples: Tensor, num_codebooks: int) -> Tensor:
         stream = self._voice_stream(num_codebooks)
@@ -207,7 +208,10 @@ class FACodec(Codec):
             padded_length=self.padded_length,
             check=check_samples,
         )
-        stream.meter, stream.silence = meter, torch.zeros(self.shape.latent_dim, device=self.device)
+        stream.meter, stream.silence = (
+            meter,
+            torch.zeros(self.shape.latent_dim, dtype=torch.float32, device=self.device),
+        )
         return stream
 
     # --- codes and a voice to sound --------------------------------------------------------------------------------
@@ -227,7 +231,7 @@ class FACodec(Codec):
                 sounds.append(torch.cat([stream.push(item.codes[0].to(self.device)), stream.flush()], dim=1)[:, :n])
         longest = max((sound.shape[1] for sound in sounds), default=0)
         rows = [nn.functional.pad(sound, (0, longest - sound.shape[1])) for sound in sounds]
-        return torch.stack(rows) if rows else torch.zeros(0, 1, 0, device=self.device)
+        return torch.stack(rows) if rows else torch.zeros(0, 1, 0, dtype=torch.float32, device=self.device)
 
     def decode_blocks(self, tokens: Tokens, *, block_frames: int = 1000) -> Iterator[Tensor]:
         """Yield the sound of one item piece by piece `[C, n]`, in memory that does not grow with its length."""
@@ -291,7 +295,7 @@ class FACodec(Codec):
             lambda block, last: sound(self.dequantize(block), last),
             num_codebooks,
             self.block_frames,
-            torch.zeros(1, 0, device=self.device),
+            torch.zeros(1, 0, dtype=torch.float32, device=self.device),
             dtype=torch.int64,
             device=self.device,
             result_length=lambda frames: frames * self.spec.hop_length,
