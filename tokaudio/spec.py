@@ -105,7 +105,8 @@ class TokenizerSpec:
         paper: identifier of the publication.
         origin: where the weights come from.
         frame_multiple: a signal is filled up to so many frames, or a multiple of it.
-        least_padding: zero samples that follow the last sample at least, before that.
+        least_padding: zero samples that follow the last sample at least, before that; below zero, where so many
+            samples after the last whole frame have none, unless there is no other frame.
         codebook_indices: which codebooks of the full tokenizer these are; empty where they are its first ones.
             Set by `select`, so that codes 2 and 5 are never decoded as codes 0 and 1.
         segment_length: samples of the segments that are coded each alone (EnCodec 48 kHz); None for one whole signal.
@@ -146,7 +147,7 @@ class TokenizerSpec:
         require_int("hop_length", self.hop_length)
         require_int("channels", self.channels)
         require_int("frame_multiple", self.frame_multiple)
-        require_int("least_padding", self.least_padding, minimum=0)
+        require_int("least_padding", self.least_padding, minimum=1 - self.hop_length)
         if self.decode_sample_rate is not None:
             require_int("decode_sample_rate", self.decode_sample_rate)
         if not isinstance(self.causal, bool):
@@ -257,7 +258,21 @@ class TokenizerSpec:
         if self.segments is not None:
             return self.segments.num_frames(num_samples)
         step = self.hop_length * self.frame_multiple
-        return -(-(num_samples + self.least_padding) // step) * self.frame_multiple
+        return max(1, -(-(num_samples + self.least_padding) // step)) * self.frame_multiple
+
+    def decoded_length(self, num_samples: int) -> int:
+        """Return the samples of decoded sound, at `output_sample_rate`, of a signal of `num_samples` samples.
+
+        Raises:
+            TokensError: a negative number of samples.
+
+        Example:
+            >>> books = (CodebookSpec(65_536),)
+            >>> TokenizerSpec("neucodec", "hybrid", 16_000, 320, books, decode_sample_rate=24_000).decoded_length(321)
+            482
+        """
+        require_int("num_samples", num_samples, minimum=0, maximum=2**63 - 1)
+        return -(-num_samples * self.output_sample_rate // self.sample_rate)
 
     def num_samples_bounds(self, num_frames: int) -> tuple[int, int]:
         """Return the least and the greatest number of samples that are encoded in `num_frames` frames.
@@ -277,7 +292,8 @@ class TokenizerSpec:
             least, most = self.segments.num_samples_bounds(num_frames)
         else:
             most = num_frames * self.hop_length - self.least_padding
-            least = max(most - self.frame_multiple * self.hop_length, 0) + 1
+            first = num_frames == self.frame_multiple
+            least = 1 if first else max(most - self.frame_multiple * self.hop_length, 0) + 1
         if num_frames % self.frame_multiple or most < least:
             raise TokensError(f"{self.name} gives no signal {num_frames} frames; check the number")
         return least, most

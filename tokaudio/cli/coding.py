@@ -86,7 +86,7 @@ def decode_tokens(tokenizer: Tokenizer, tokens: Tokens, path: str, *, force: boo
     """
     from tokaudio.audio import AudioWriter
 
-    rate, total = tokenizer.spec.output_sample_rate, int(tokens.num_samples[0])
+    rate, total = tokenizer.spec.output_sample_rate, tokenizer.spec.decoded_length(int(tokens.num_samples[0]))
     tokens.require_compatible(tokenizer.spec, tokenizer.fingerprint)
     with AudioWriter(path, rate, tokenizer.spec.channels, overwrite=force) as writer:
         for block in tokenizer.decode_blocks(tokens):

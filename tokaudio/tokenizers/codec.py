@@ -85,7 +85,9 @@ class Codec(Tokenizer):
 
     def _decode(self, codes: Tensor, num_samples: int) -> Tensor:
         stream = self._streaming(len(codes)).decoder
-        return torch.cat([stream.push(codes), stream.flush()], dim=1)[:, :num_samples]
+        sound = torch.cat([stream.push(codes), stream.flush()], dim=1)
+        # Samples after the last whole frame may have none.
+        return torch.nn.functional.pad(sound, (0, num_samples - sound.shape[1]))
 
     def _features(self, samples: Tensor) -> Tensor:
         stream = self._encoder_stream(self.encoder_stage(), torch.empty(self.quantizer.dim, 0, device=self.device))

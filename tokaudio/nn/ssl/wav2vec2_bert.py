@@ -6,8 +6,9 @@ Attention knows distances up to 64 steps back and 8 ahead (arXiv:1803.02155); th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -78,6 +79,10 @@ class Wav2Vec2Bert(nn.Module):
         )
         self.encoder = nn.ModuleDict({"layers": nn.ModuleList(ConformerLayer(sizes) for _ in range(sizes.layers))})
 
+    @property
+    def _layers(self) -> Iterable[nn.Module]:
+        return self.encoder["layers"].children()
+
     def forward(self, frames: Tensor, layer: int | None = None) -> Tensor:
         """Map `[B, T, inputs]` to the hidden state `[B, T, D]` after so many layers; no later layer is run.
 
@@ -91,10 +96,7 @@ class Wav2Vec2Bert(nn.Module):
         wanted = self.sizes.layers if layer is None else layer
         if not 0 <= wanted <= self.sizes.layers:
             raise ValueError(f"layer must be from 0 to {self.sizes.layers}, got {layer}")
-        for number, state in enumerate(self.hidden_states(frames)):
-            if number == wanted:
-                break
-        return state
+        return next(islice(self.hidden_states(frames), wanted, None))
 
     def hidden_states(self, frames: Tensor) -> Iterator[Tensor]:
         """Yield the projected input `[B, T, D]` and what each layer makes of it, one at a time.
@@ -107,7 +109,7 @@ class Wav2Vec2Bert(nn.Module):
         parts = self.feature_projection
         state = parts["projection"](parts["layer_norm"](frames))
         yield state
-        for layer in self.encoder["layers"]:
+        for layer in self._layers:
             state = layer(state)
             yield state
 
