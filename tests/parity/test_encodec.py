@@ -15,7 +15,7 @@ def load(folder: Path) -> Tokenizer:
     return Tokenizer.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("name", ["encodec-24k", "encodec-32k"])
+@pytest.mark.parametrize("name", ["encodec-24k", "encodec-32k", "encodec-48k"])
 def test_encodec(name: str, tmp_path: Path):
     peer = build(name)
     for layout in peer.facts.layouts:

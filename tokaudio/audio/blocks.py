@@ -6,7 +6,7 @@ same operations on the same shapes: results are equal to the last bit, and memor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -59,6 +59,7 @@ class BlockStream:
         self.run, self.block, self.empty, self.check, self.eager = run, block, empty, check, eager
         self._padded_length, self._result_length = padded_length, result_length
         self.pushed = 0
+        self.extras: Mapping[str, Tensor] = {}
         self._given = 0
         self._ended = False
         self._held = torch.empty(channels, 0, dtype=dtype, device=device)

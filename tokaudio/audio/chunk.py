@@ -9,7 +9,7 @@ last bit, and memory does not grow with duration.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -100,6 +100,7 @@ class TileStream:
         self.plan, self.run, self.empty, self.out_per_frame, self.fill = plan, run, empty, out_per_frame, fill
         self.check = check
         self.pushed = 0
+        self.extras: Mapping[str, Tensor] = {}
         self._ended = False
         self._next = 0
         self._held = torch.full((channels, -plan.start(0)), fill, dtype=dtype, device=device)

@@ -14,6 +14,7 @@ from tokaudio.errors import AudioError, CheckpointError, TokaudioError, TokensEr
 from tokaudio.testing._case import Case
 from tokaudio.testing.report import refused, require, require_same, require_unchanged, snapshot
 from tokaudio.tokenizers.base import Tokenizer
+from tokaudio.tokenizers.pieces import item_extras
 
 
 @contextmanager
@@ -67,6 +68,7 @@ def modes(case: Case) -> int:
                 codes = torch.cat([stream.encoder.push(clip), stream.encoder.flush()], dim=1)
                 require_same(codes, tokens.codes[0], f"streamed codes in {name}")
                 if tokenizer.decodes:
+                    stream.decoder.extras = item_extras(tokens, slice(None), codes.device)
                     pieces = torch.cat([stream.decoder.push(codes), stream.decoder.flush()], dim=1)
                     require_same(pieces[:, : wanted.shape[1]], wanted, f"streamed sound in {name}")
         require_unchanged(tokenizer, before, f"encoding in {name}")
@@ -138,8 +140,10 @@ def bad_input(case: Case) -> int:
         for code in (-2, -1, tokenizer.spec.codebook_sizes[0]):
             codes = case.tokens[0].codes[0].clone()
             codes[0, 3] = code
+            decoder = tokenizer.streaming().decoder
+            decoder.extras = item_extras(case.tokens[0], slice(None), codes.device)
             with refused(TokensError, f"code {code} in a stream"):
-                tokenizer.streaming().decoder.push(codes)
+                decoder.push(codes)
             total += 1
     return total
 

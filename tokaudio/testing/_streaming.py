@@ -10,7 +10,9 @@ from torch import Tensor
 from tokaudio.errors import TokensError
 from tokaudio.testing._case import Case
 from tokaudio.testing.report import refused, require_same
+from tokaudio.tokenizers.pieces import item_extras
 from tokaudio.tokenizers.streams import Stream
+from tokaudio.tokens import Tokens
 
 
 def _applies(case: Case) -> bool:
@@ -21,10 +23,12 @@ def _sizes(total: int, size: int) -> list[int]:
     return [min(size, total - start) for start in range(0, total, size)]
 
 
-def _run(stream: Stream, whole: Tensor, sizes: Iterable[int]) -> Tensor:
-    """Push `whole` `[C, n]` in pieces and return all that comes out."""
+def _run(stream: Stream, whole: Tensor, sizes: Iterable[int], tokens: Tokens | None = None) -> Tensor:
+    """Push `whole` `[C, n]` in pieces and return all that comes out; `tokens` have the side information of codes."""
     results, start = [], 0
     for size in sizes:
+        if tokens is not None:
+            stream.extras = item_extras(tokens, slice(start, start + size), whole.device)
         results.append(stream.push(whole[:, start : start + size]))
         start += size
     return torch.cat([*results, stream.flush()], dim=1)
@@ -76,7 +80,7 @@ def decode_pieces(case: Case) -> int:
     for number, fixed in ((0, (1,)), (2, (13, 50)), (3, (37,))):
         tokens, wanted = case.tokens[number], case.sounds[number]
         for name, sizes in _cuts(case, tokens.codes.shape[2], fixed):
-            got = _run(case.tokenizer.streaming().decoder, tokens.codes[0], sizes)
+            got = _run(case.tokenizer.streaming().decoder, tokens.codes[0], sizes, tokens)
             require_same(got[:, : wanted.shape[1]], wanted, f"sound of clip {number} from {name}")
             total += 1
     return total

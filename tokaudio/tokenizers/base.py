@@ -6,6 +6,7 @@ and number of channels, without gradients or autocast. Everything a caller can g
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from abc import ABC, abstractmethod
@@ -22,6 +23,7 @@ from tokaudio.nn.determinism import exact_inference
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.clips import split_clips
 from tokaudio.tokenizers.fingerprint import fingerprint_of
+from tokaudio.tokenizers.pieces import Collector, Encoded, extras_of, item_extras, padded
 from tokaudio.tokenizers.streams import Streaming
 from tokaudio.tokens import Tokens
 
@@ -211,8 +213,8 @@ class Tokenizer(nn.Module, ABC):
         provenance = {"resampler": RESAMPLER} if resampled else {}
         with exact_inference(self.device):
             self._require_float32()
-            codes = [self._encode(item, k) if item.shape[1] else self._no_codes(k) for item in items]
-        return self._tokens(codes, [item.shape[1] for item in items], k, provenance)
+            encoded = [self._encode_item(item, k) for item in items]
+        return self._with_extras(encoded, [item.shape[1] for item in items], k, provenance)
 
     def encode_blocks(self, blocks: Iterable[Any], sample_rate: int, *, num_codebooks: int | None = None) -> Tokens:
         """Turn sound that arrives in pieces into tokens, in memory that does not grow with its length.
@@ -238,24 +240,19 @@ class Tokenizer(nn.Module, ABC):
         k = self._codebook_count(num_codebooks)
         self._require_float32()
         resampler = StreamResampler(sample_rate, self.spec.sample_rate, self.spec.channels)
-        encoder = self.streaming(num_codebooks=k).encoder
+        ready = Collector(self.streaming(num_codebooks=k).encoder)
         provenance = {"resampler": RESAMPLER} if sample_rate != self.spec.sample_rate else {}
-        ready: list[Tensor] = []
         done = 0
-
-        def feed(samples: Any) -> int:
-            ready.append(encoder.push(torch.as_tensor(samples, device=self.device)))
-            return sum(codes.shape[1] for codes in ready)
-
         for block in blocks:
             samples, _ = to_channels(as_audio(block).samples.detach().cpu(), self.spec.channels)
-            if (frames := feed(resampler.push(samples[0].numpy()))) >= _PIECE_FRAMES:
-                yield self._tokens([torch.cat(ready, dim=1)], [frames * self.spec.hop_length], k, provenance)
-                ready.clear()
-                done += frames * self.spec.hop_length
-        feed(resampler.flush())
-        ready.append(encoder.flush())
-        yield self._tokens([torch.cat(ready, dim=1)], [encoder.pushed - done], k, provenance)
+            ready.push(torch.from_numpy(resampler.push(samples[0].numpy())).to(self.device))
+            if ready.frames >= _PIECE_FRAMES:
+                held = self.spec.frame_start(ready.frames)
+                yield self._with_extras([ready.take()], [held], k, provenance)
+                done += held
+        ready.push(torch.from_numpy(resampler.flush()).to(self.device))
+        ready.flush()
+        yield self._with_extras([ready.take()], [ready.encoder.pushed - done], k, provenance)
 
     def decode(self, tokens: Tokens) -> Tensor:
         """Turn tokens into sound.
@@ -272,36 +269,31 @@ class Tokenizer(nn.Module, ABC):
         items = list(self._checked(tokens))
         with exact_inference(self.device):
             self._require_float32()
-            sounds = [
-                self._decode(item.codes[0].to(self.device), int(item.num_samples[0]))
-                if item.codes.shape[2]
-                else torch.zeros(self.spec.channels, 0, dtype=torch.float32, device=self.device)
-                for item in items
-            ]
-        longest = max((sound.shape[1] for sound in sounds), default=0)
-        out = torch.zeros(len(sounds), self.spec.channels, longest, dtype=torch.float32, device=self.device)
-        for row, sound in zip(out, sounds, strict=True):
-            row[:, : sound.shape[1]] = sound
-        return out
+            silence = torch.zeros(self.spec.channels, 0, dtype=torch.float32, device=self.device)
+            sounds = [self._decode_item(item) if item.codes.shape[2] else silence for item in items]
+        return padded(sounds, 1) if sounds else silence[None][:0]
 
     def decode_blocks(self, tokens: Tokens, *, block_frames: int = 1000) -> Iterator[Tensor]:
         """Yield the sound of one item piece by piece `[C, n]`, in memory that does not grow with its length."""
         if len(tokens) != 1:
             raise TokensError(f"decode_blocks takes one item, got {len(tokens)}; use tokens[i]")
         self._checked(tokens)
-        left = int(tokens.num_samples[0])
+        left = self.spec.decoded_length(int(tokens.num_samples[0]))
         decoder = self._streaming(tokens.spec.num_codebooks).decoder
         self._require_float32()
         frames = tokens.codes.shape[2]
         for start in range(0, frames + block_frames, block_frames):
             with exact_inference(self.device):
                 if start < frames:
+                    decoder.extras = item_extras(tokens, slice(start, start + block_frames), self.device)
                     piece = decoder.push(tokens.codes[0, :, start : start + block_frames].to(self.device))
                 else:
                     piece = decoder.flush()
             if piece.shape[1]:
                 yield piece[:, :left]
                 left -= min(left, piece.shape[1])
+        if left and frames:
+            yield torch.zeros(self.spec.channels, left, dtype=torch.float32, device=self.device)
 
     def features(self, audio: Any, sample_rate: int | None = None) -> Tensor:
         """Return the continuous vectors `[B, D, T]` of the encoder before quantization, zero after each item's end."""
@@ -346,6 +338,14 @@ class Tokenizer(nn.Module, ABC):
             raise ValueError(f"num_codebooks must be between 1 and {self.spec.num_codebooks}, got {num_codebooks}")
         return num_codebooks
 
+    def _encode_item(self, samples: Tensor, k: int) -> Encoded:
+        """Return one item's codes and side information; families that have any do it in their own way."""
+        return Encoded(self._encode(samples, k) if samples.shape[1] else self._no_codes(k), {})
+
+    def _decode_item(self, item: Tokens) -> Tensor:
+        """Return samples `[C, S]` of one item that has frames; families that need side information look it up."""
+        return self._decode(item.codes[0].to(self.device), self.spec.decoded_length(int(item.num_samples[0])))
+
     def _items(
         self, audio: Any, sample_rate: int | None, num_samples: Sequence[int] | Tensor | None
     ) -> tuple[list[Tensor], bool]:
@@ -355,17 +355,21 @@ class Tokenizer(nn.Module, ABC):
 
     def _tokens(self, codes: list[Tensor], num_samples: list[int], k: int, provenance: dict[str, str]) -> Tokens:
         lengths = [item.shape[1] for item in codes]
-        padded = torch.zeros(len(codes), k, max(lengths, default=0), dtype=torch.int64)
-        for row, item in zip(padded, codes, strict=True):
-            row[:, : item.shape[1]] = item
         return Tokens(
-            padded.to(self.device),
+            padded(codes, 1).to(self.device) if codes else self._no_codes(k)[None][:0],
             torch.tensor(lengths, dtype=torch.int64, device=self.device),
             torch.tensor(num_samples, dtype=torch.int64, device=self.device),
             self.spec.select(k),
             self.fingerprint,
             provenance=provenance,
         )
+
+    def _with_extras(
+        self, encoded: list[Encoded], num_samples: list[int], k: int, provenance: dict[str, str]
+    ) -> Tokens:
+        tokens = self._tokens([item.codes for item in encoded], num_samples, k, provenance)
+        extras = extras_of(encoded)
+        return dataclasses.replace(tokens, extras=extras) if extras else tokens
 
     def _checked(self, tokens: Tokens) -> Tokens:
         tokens.require_compatible(self.spec, self.fingerprint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -15,10 +15,14 @@ class Stream(Protocol):
     Attributes:
         run: maps what is collected to results; streams that are made call it.
         pushed: steps of input so far.
+        extras: side information, for the few codecs that need some, by name and without an item dimension. An encoder
+            has here that of the codes that its last `push` or `flush` returned; a decoder must be given that of the
+            codes of the next `push`: `decoder.extras = encoder.extras`.
     """
 
     run: Callable[..., Any]
     pushed: int
+    extras: Mapping[str, Tensor]
 
     def push(self, piece: Tensor) -> Tensor:
         """Take a piece `[C, n]` and return what is ready `[D, m]`; m may be 0."""
@@ -58,6 +62,7 @@ class Refusing:
     def __init__(self, error: Callable[[], Exception]) -> None:
         self.run: Callable[..., Any] = self.push
         self.pushed = 0
+        self.extras: Mapping[str, Tensor] = {}
         self._error = error
 
     def push(self, piece: Tensor) -> NoReturn:

@@ -157,8 +157,9 @@ def test_tensors_that_do_not_fit_are_refused_by_name(tmp_path: Path, change: dic
         ({"pad_mode": "circular"}, "circular"),
         ({"codebook_dim": 5}, "width 5"),
         ({"upsampling_ratios": [8, 5, 4, 2, 2]}, "missing|lacks|layers"),
-        ({"chunk_length_s": 1.0}, "segments"),
-        ({"normalize": True}, "segments"),
+        ({"chunk_length_s": 1.0, "overlap": 0.9}, "segments of 8000 samples every 799"),
+        ({"chunk_length_s": 0.1, "overlap": 0.01}, "segments of 800 samples"),
+        ({"normalize": True}, "without segments"),
     ],
 )
 def test_configurations_that_do_not_fit_are_refused(tmp_path: Path, change: dict[str, Any], problem: str):

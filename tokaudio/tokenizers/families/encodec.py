@@ -7,23 +7,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokaudio import catalogue
-from tokaudio.errors import CheckpointError, one_line
+from tokaudio.errors import CheckpointError, TokensError
 from tokaudio.nn.seanet import SEANet
 from tokaudio.quantizers import ResidualVectorQuantizer
-from tokaudio.spec import CodebookSpec, TokenizerSpec
-from tokaudio.tokenizers.codec import Codec
+from tokaudio.spec import Chunking, CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.families import encodec_files as files
 from tokaudio.tokenizers.published import PublishedSource, build
+from tokaudio.tokenizers.segment_codec import SegmentCodec
 
 
-class EnCodec(Codec):
+class EnCodec(SegmentCodec):
     """EnCodec at 24, 32 or 48 kHz.
 
-    The causal model carries its state from block to block. The others look ahead by a few frames, which the blocks
-    wait for; their LSTM runs forwards in time too, so that pieces give the codes of the whole.
+    The causal model carries its state from block to block. The one at 32 kHz looks ahead by a few frames, which the
+    blocks wait for; its LSTM runs forwards in time too, so that pieces give the codes of the whole. The one at 48 kHz
+    codes segments of a second each alone.
 
     Example:
-        >>> config = {"network": {"filters": 4, "dimension": 8, "causal": True}, "segment": None, "normalize": False}
+        >>> config = {"network": {"filters": 4, "dimension": 8, "causal": True}}
         >>> spec = TokenizerSpec("tiny", "compression", 24_000, 320, (CodebookSpec(16),) * 2)
         >>> quantizer = {"codebook_size": 16, "num_codebooks": 2}
         >>> codec = EnCodec.from_config({**config, "quantizer": quantizer, "spec": spec.to_dict()}).eval()
@@ -35,7 +36,15 @@ class EnCodec(Codec):
     FAMILY = "encodec"
     TITLE = "EnCodec"
 
-    def __init__(self, spec: TokenizerSpec, network: SEANet, *, codebook_size: int, num_codebooks: int) -> None:
+    def __init__(
+        self,
+        spec: TokenizerSpec,
+        network: SEANet,
+        *,
+        codebook_size: int,
+        num_codebooks: int,
+        normalize: bool = False,
+    ) -> None:
         """Make an untrained codec.
 
         Args:
@@ -43,13 +52,16 @@ class EnCodec(Codec):
             network: sizes of encoder and decoder.
             codebook_size: V of every codebook.
             num_codebooks: K.
+            normalize: whether the segments of the spec are divided by a scale each.
 
         Raises:
             CheckpointError: if the parts do not agree.
         """
         quantizer = ResidualVectorQuantizer(network.dimension, codebook_size, num_codebooks=num_codebooks)
         super().__init__(spec, network.encoder(), quantizer, network.decoder())
-        self.network = network
+        self.network, self.normalize = network, normalize
+        if normalize and spec.segments is None:
+            raise CheckpointError(f"{spec.name}: divides by a scale without segments; that is not supported")
         for name, facts, parts in (
             ("hop_length", spec.hop_length, network.hop_length),
             ("channels", spec.channels, network.channels),
@@ -68,7 +80,7 @@ class EnCodec(Codec):
             network = SEANet(**config["network"])
             quantizer = dict(config["quantizer"])
             spec = TokenizerSpec.from_dict(config["spec"])
-            return cls(spec, network, **quantizer)
+            return cls(spec, network, normalize=bool(config.get("normalize", False)), **quantizer)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the configuration does not fit EnCodec: {error}") from error
 
@@ -76,7 +88,7 @@ class EnCodec(Codec):
         """Return the family's name and sizes."""
         network = dataclasses.asdict(self.network)
         quantizer = {"codebook_size": self.spec.codebook_sizes[0], "num_codebooks": self.spec.num_codebooks}
-        return {"family": self.FAMILY, "network": network, "quantizer": quantizer}
+        return {"family": self.FAMILY, "network": network, "quantizer": quantizer, "normalize": self.normalize}
 
     @classmethod
     def recognises(cls, source: PublishedSource) -> bool:
@@ -92,11 +104,12 @@ class EnCodec(Codec):
         """
         tensors = files.our_tensors(source)
         found = files.sizes(source, tensors)
-        if found["segment"] or found["normalize"]:
-            problem = "codes segments with a scale each, as EnCodec at 48 kHz does"
-            raise CheckpointError(one_line(source.path, problem, "this is not supported yet; take 24 or 32 kHz"))
         network = SEANet(**found["network"])
-        config = {**found, "spec": published_spec(source, network, found).to_dict()}
+        try:
+            spec = published_spec(source, network, found)
+        except TokensError as error:
+            raise CheckpointError(f"{source.path}: {error}") from error
+        config = {**found, "spec": spec.to_dict()}
         return build(lambda: cls.from_config(config), tensors, str(source.path))
 
     def padded_length(self, num_samples: int) -> int:
@@ -106,6 +119,9 @@ class EnCodec(Codec):
 
 def published_spec(source: PublishedSource, network: SEANet, found: Mapping[str, Any]) -> TokenizerSpec:
     """Return the facts about published files: their sizes, and what is known about a repository of this name."""
+    segment = found["segment"] or {"length": None, "stride": None}
+    # Group norm over a whole signal needs all of it; over segments, it needs one.
+    chunking: Chunking = "exact" if found["segment"] else "none" if network.norm == "group" else "state"
     entry = catalogue.find(source.name)
     known = entry.spec if entry is not None and entry.family == EnCodec.FAMILY else None
     return TokenizerSpec(
@@ -116,8 +132,10 @@ def published_spec(source: PublishedSource, network: SEANet, found: Mapping[str,
         codebooks=(CodebookSpec(found["quantizer"]["codebook_size"]),) * found["quantizer"]["num_codebooks"],
         channels=network.channels,
         causal=network.causal,
-        chunking="state",
+        chunking=chunking,
         licence=known.licence if known else "",
         paper=known.paper if known else "arXiv:2210.13438",
         origin=known.origin if known else "",
+        segment_length=segment["length"],
+        segment_stride=segment["stride"],
     )

@@ -1,0 +1,85 @@
+"""The assembly behind codecs that code a signal segment by segment."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tokaudio.tokenizers.base import Streaming
+from tokaudio.tokenizers.codec import Codec, check_samples
+from tokaudio.tokenizers.pieces import Collector, Encoded, item_extras
+from tokaudio.tokenizers.segments import Encode, SegmentDecoder, SegmentEncoder
+from tokaudio.tokens import Tokens
+
+# What is added to a scale, so that silence can be divided by it.
+_LEAST_SCALE = 1e-8
+
+
+class SegmentCodec(Codec):
+    """A codec that codes the segments of its spec each alone, or whole signals where its spec has none.
+
+    Attributes:
+        normalize: whether a segment is divided by the root mean square of its mono mix before it is encoded.
+    """
+
+    normalize: bool = False
+
+    def _streaming(self, num_codebooks: int) -> Streaming:
+        if self.spec.segments is None:
+            return super()._streaming(num_codebooks)
+
+        def encode(samples: Tensor) -> tuple[Tensor, float]:
+            latents, scale = self._latents(samples)
+            return self.quantize(latents, num_codebooks).T, scale
+
+        no_sound = torch.zeros(self.spec.channels, 0, dtype=torch.float32, device=self.device)
+        decoder = SegmentDecoder(
+            self._sound, self.spec.segments, num_codebooks, no_sound, device=self.device, check=self._check_codes
+        )
+        return Streaming(self._segment_encoder(encode, self._no_codes(num_codebooks)), decoder)
+
+    def _encode_item(self, samples: Tensor, k: int) -> Encoded:
+        if self.spec.segments is None:
+            return super()._encode_item(samples, k)
+        ready = Collector(self._streaming(k).encoder)
+        ready.push(samples)
+        ready.flush()
+        return ready.take()
+
+    def _decode_item(self, item: Tokens) -> Tensor:
+        if self.spec.segments is None:
+            return super()._decode_item(item)
+        decoder = self._streaming(item.spec.num_codebooks).decoder
+        decoder.extras = item_extras(item, slice(None), self.device)
+        sound = torch.cat([decoder.push(item.codes[0].to(self.device)), decoder.flush()], dim=1)
+        return sound[:, : int(item.num_samples[0])]
+
+    def _features(self, samples: Tensor) -> Tensor:
+        if self.spec.segments is None:
+            return super()._features(samples)
+
+        def features(segment: Tensor) -> tuple[Tensor, float]:
+            latents, scale = self._latents(segment)
+            return latents.T, scale
+
+        stream = self._segment_encoder(features, self._no_features().T)
+        return torch.cat([stream.push(samples), stream.flush()], dim=1)
+
+    def _segment_encoder(self, run: Encode, empty: Tensor) -> SegmentEncoder:
+        assert self.spec.segments is not None
+        channels = self.spec.channels
+        return SegmentEncoder(run, self.spec.segments, channels, empty, device=self.device, check=check_samples)
+
+    def _latents(self, samples: Tensor) -> tuple[Tensor, float]:
+        """Return latents `[T, D]` and scale of a segment `[C, n]`."""
+        # A copy of its own: segments then have one memory layout and alignment, wherever they lie in the signal.
+        block = samples.T.clone(memory_format=torch.contiguous_format)
+        scale = 1.0
+        if self.normalize:
+            scale = float(block.mean(1).square_().mean().sqrt_() + _LEAST_SCALE)
+            block /= scale
+        return self.encoder_stage()(block, True), scale
+
+    def _sound(self, codes: Tensor, scale: float) -> Tensor:
+        """Return the samples `[C, n]` of a segment's codes `[k, T]`."""
+        return self.decoder_stage()(self.dequantize(codes.T), True).T * scale
