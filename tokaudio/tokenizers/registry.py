@@ -12,6 +12,7 @@ from tokaudio.tokenizers.families.dac import DAC
 from tokaudio.tokenizers.families.encodec import EnCodec
 from tokaudio.tokenizers.families.facodec import FACodec
 from tokaudio.tokenizers.families.mimi import Mimi
+from tokaudio.tokenizers.families.nanocodec import NanoCodec
 from tokaudio.tokenizers.families.s3tokenizer import S3Tokenizer
 from tokaudio.tokenizers.families.snac import Snac
 from tokaudio.tokenizers.families.speechtokenizer import SpeechTokenizer
@@ -33,6 +34,7 @@ FAMILIES: dict[str, Family] = {
     EnCodec.FAMILY: EnCodec,
     FACodec.FAMILY: FACodec,
     Mimi.FAMILY: Mimi,
+    NanoCodec.FAMILY: NanoCodec,
     S3Tokenizer.FAMILY: S3Tokenizer,
     Snac.FAMILY: Snac,
     SpeechTokenizer.FAMILY: SpeechTokenizer,
