@@ -43,10 +43,8 @@ def load_tensors(
     expected = module.state_dict()
     kept = _kept(tensors, expected, ignore)
     check_tensors(kept, expected, where, describe=describe)
-    # Copies, as the tensors may be views of a file that changes later; laid out anew, as strides of dimensions of size
-    # one, which `contiguous` leaves as they are, choose between products that round differently.
-    own = {name: torch.empty(value.shape, dtype=float_dtype(value)).copy_(value) for name, value in kept.items()}
-    module.load_state_dict(own, assign=True)
+    # Copied into the module's own tensors: their memory layout is part of how layers compute, and rounding with it.
+    module.load_state_dict({name: value.to(float_dtype(value)) for name, value in kept.items()})
     module.requires_grad_(False)
 
 
