@@ -149,6 +149,9 @@ def build(variant: str, *, seed: int, full_size: bool) -> BranchesPeer:
     model = (_boson if original else _transformers)(family, teacher, *(FULL if full_size else REDUCED)).eval()
     scatter(model, seed)
     peer = BranchesPeer(family, teacher, model, original=original, full_size=full_size)
+    for quantizer in peer.quantizers():
+        # Else the first call would run k-means.
+        peer.book(quantizer).inited.fill_(True)
     rate = peer.facts.sample_rate
     parts = [signals(rate, seed + 1, seconds=16.0), recording(rate, seconds=4.0)]
     sound = peer.padded(torch.cat(parts, dim=1)[None])
@@ -188,7 +191,6 @@ def _fill(peer: BranchesPeer, residual: Tensor, generator: torch.Generator) -> N
         for name in ("embed", "embed_avg"):
             getattr(peer.book(quantizer), name).copy_(book)
         peer.book(quantizer).cluster_size.fill_(1.0)
-        peer.book(quantizer).inited.fill_(True)
 
 
 def _speech(teacher: str, sizes: tuple[int, ...]) -> Any:
