@@ -146,7 +146,7 @@ def _feature_difference(peer: Peer, audio: Tensor, tokenizer: Tokenizer) -> floa
 
 def _audio_difference(peer: Peer, pushed: int, ours: Tensor, theirs: Tensor) -> float:
     rate = peer.facts.output_sample_rate or peer.facts.sample_rate
-    wanted = pushed * rate // peer.facts.sample_rate
+    wanted = -(-pushed * rate // peer.facts.sample_rate)
     assert ours.shape[-1] == wanted, f"decoded {ours.shape[-1]} samples, not {wanted}"
     common = min(wanted, theirs.shape[-1])
     assert common >= wanted - peer.facts.decoded_short_by, f"the reference returned {theirs.shape[-1]} of {wanted}"
