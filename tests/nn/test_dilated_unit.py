@@ -102,7 +102,7 @@ def test_without_compiled_functions_the_layers_do_the_same(monkeypatch: pytest.M
     unit, steps = make(6, 3), noise(90, 6)
     assert isinstance(unit.stage(), UnitStage)
     fast = in_pieces(unit, steps, [50, 40])
-    monkeypatch.setattr(dilated_unit, "_compiled", lambda: None)
+    monkeypatch.setattr(dilated_unit, "compiled", lambda: None)
     assert isinstance(unit.stage(), Added)
     assert_near(in_pieces(unit, steps, [50, 40]), fast)
 

@@ -21,7 +21,7 @@ from tokaudio.nn.stages import Residual, Sequence, Stage
 
 KERNEL_SIZE = 7
 # Steps computed at a time, and how a filter of 3 taps [3] becomes the 6 factors of the products.
-_TILE = 4
+TILE = 4
 _FILTER = (
     (1 / 4, 0, 0),
     (-1 / 6, -1 / 6, -1 / 6),
@@ -80,7 +80,7 @@ class DilatedUnit(Residual):
     def stage(self) -> Stage:
         """Return a fresh stage."""
         weight = next(self.parameters())
-        fast = weight.device.type == "cpu" and weight.dtype == torch.float32 and _compiled() is not None
+        fast = weight.device.type == "cpu" and weight.dtype == torch.float32 and compiled() is not None
         return UnitStage(self) if fast else super().stage()
 
     def tables(self) -> Tables:
@@ -105,13 +105,25 @@ def tables_of(unit: DilatedUnit) -> Tables:
         torch.Size([6, 4, 4])
     """
     first, wide, second, mix = _parts(unit)
+    before, after = (torch.stack([s.alpha, (s.alpha + 1e-9).reciprocal()]) for s in (first, second))
+    return tables_from(before, wide, after, mix)
+
+
+@torch.no_grad()
+def tables_from(before: Tensor, wide: Conv1d, after: Tensor, mix: Conv1d) -> Tables:
+    """Return the tables of a unit of these Snakes, `[2, C]` each, and convolutions.
+
+    Example:
+        >>> snake = torch.ones(2, 4)
+        >>> tables_from(snake, Conv1d(4, 4, 7), snake, Conv1d(4, 4, 1)).far.shape
+        torch.Size([6, 4, 4])
+    """
     taps = wide.weight.permute(2, 1, 0).double()
     factors = torch.tensor(_FILTER, dtype=torch.float64)
 
     def transformed(start: int) -> Tensor:
         return torch.tensordot(factors, taps[start : start + 3], 1).float().contiguous()
 
-    before, after = (torch.stack([s.alpha, (s.alpha + 1e-9).reciprocal()]) for s in (first, second))
     middle, single = taps[3].float().contiguous(), mix.weight[:, :, 0].T
     assert wide.bias is not None and mix.bias is not None
     bias, mix_bias = wide.bias.detach().contiguous(), mix.bias.detach()
@@ -143,11 +155,11 @@ class UnitStage:
         """Map the next block `[n, C]` to `[m, C]`, m a multiple of 4 d except at the end."""
         held, block, d = self._held, block.contiguous(), self._dilation
         ready = len(held) + len(block) + (3 * d if last else 0) - 6 * d
-        m = ready if last else ready // (_TILE * d) * (_TILE * d)
+        m = ready if last else ready // (TILE * d) * (TILE * d)
         if m <= 0:
             self._held = torch.cat([held, block])
             return block.new_empty(0, block.shape[1])
-        inner = convolved(self._tables, d, held, block, -(-m // (_TILE * d)))
+        inner = convolved(self._tables, d, held, block, -(-m // (TILE * d)))
         past, rest = held[3 * d : 3 * d + m], max(0, 3 * d + m - len(held))
         out = block.new_empty(m, block.shape[1])
         torch.add(past, self._tables.mix_bias, out=out[: m - rest])
@@ -159,33 +171,39 @@ class UnitStage:
 
 def convolved(tables: Tables, dilation: int, held: Tensor, block: Tensor, tiles: int) -> Tensor:
     """Return `snake(conv(snake(x)))`, `[4 d tiles, C]`, of pieces `[h, C]` and `[n, C]` in a row, zeros after them."""
-    compiled, d, channels = _compiled(), dilation, block.shape[1]
-    m = _TILE * d * tiles
+    loops, d, channels = compiled(), dilation, block.shape[1]
+    m = TILE * d * tiles
     active = block.new_empty(m + 6 * d, channels)
     given = min(len(block), len(active) - len(held))
     at = len(held) + given
     for piece, rows in ((held, active[: len(held)]), (block[:given], active[len(held) : at])):
-        compiled.snake(piece.numpy(), *(row.numpy() for row in tables.first), rows.numpy())
+        loops.snake(piece.numpy(), *(row.numpy() for row in tables.first), rows.numpy())
     active[at:] = 0
     spread = block.new_empty(6, tiles + 1, d * channels)
-    compiled.spread(active.view(-1, 1, d * channels).numpy(), spread.numpy())
+    loops.spread(active.view(-1, 1, d * channels).numpy(), spread.numpy())
     products = block.new_empty(6, tiles * d, channels)
     for point, near, far, out in zip(spread.view(6, -1, channels), tables.near, tables.far, products, strict=True):
         torch.mm(point[: tiles * d], near, out=out)
         out.addmm_(point[d:], far)
     inner = active[3 * d : 3 * d + m] @ tables.middle
-    compiled.gather_snake(
+    loops.gather_snake(
         products.view(6, tiles, d, channels).numpy(),
         tables.bias.numpy(),
         *(row.numpy() for row in tables.second),
-        inner.view(tiles, _TILE, d, channels).numpy(),
+        inner.view(tiles, TILE, d, channels).numpy(),
     )
     return inner
 
 
 @cache
-def _compiled() -> Any:
-    """Return the compiled functions, or None where numba is missing or broken."""
+def compiled() -> Any:
+    """Return the compiled functions, or None where numba is missing or broken.
+
+    Example:
+        >>> loops = compiled()
+        >>> loops is None or hasattr(loops, "spread")
+        True
+    """
     try:
         from tokaudio.nn import _numba_dilated
     except Exception:  # numba fails in many ways on platforms that it does not know

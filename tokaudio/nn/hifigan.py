@@ -47,7 +47,7 @@ class HalfSnake(nn.Module):
         input and output `[B, C, T]`.
 
     Example:
-        >>> HalfSnake(3, 1)(torch.full((1, 3, 1), -1.0)).flatten()
+        >>> HalfSnake(3, 1)(torch.full((1, 3, 1), -1.0)).flatten().detach()
         tensor([-0.2919, -0.0100, -0.0100])
     """
 
@@ -168,6 +168,19 @@ class _ActivatedConvStage(ConvStage):
             joined[:held] = self._held
         self._into(block, joined[held:])
         return joined
+
+
+class Clamp(nn.Module):
+    """Cuts what is beyond -1 and 1.
+
+    Example:
+        >>> Clamp()(torch.tensor([-3.0, 0.5]))
+        tensor([-1.0000,  0.5000])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map any shape to the same."""
+        return x.clamp(-1.0, 1.0)
 
 
 class PairUpsampling(nn.Module):

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from tokaudio.nn.conv import Conv1d, ConvTranspose1d, Padding, causal
-from tokaudio.nn.hifigan import ActivatedConv, Activation, PairUpsampling, activation, in_order, residual_layer
+from tokaudio.nn.hifigan import (
+    ActivatedConv,
+    Activation,
+    Clamp,
+    PairUpsampling,
+    activation,
+    in_order,
+    residual_layer,
+)
 from tokaudio.nn.stages import Pipeline, Sliced, Stage, stage_of
 
 # Numbers in a tensor between two layers, so that what a layer reads and writes stays in a core's L2 cache; but at
@@ -96,6 +104,7 @@ class NanoEncoder(nn.Module):
         input `[B, 1, S]`, S a multiple of the product of the rates; output `[B, D, T]`.
 
     Example:
+        >>> import torch
         >>> NanoEncoder(HiFiGAN(latent_dim=8, rates=(2, 3), base_channels=4))(torch.zeros(1, 1, 60)).shape
         torch.Size([1, 8, 10])
     """
@@ -139,6 +148,7 @@ class NanoDecoder(nn.Module):
         input `[B, D, T]`, output `[B, 1, S]`, S being T times the product of the rates.
 
     Example:
+        >>> import torch
         >>> sizes = HiFiGAN(latent_dim=8, rates=(3, 2), base_channels=12, activation="half_snake", causal=True)
         >>> NanoDecoder(sizes)(torch.zeros(1, 8, 10)).shape
         torch.Size([1, 1, 60])
@@ -178,19 +188,6 @@ class NanoDecoder(nn.Module):
             last = [self.exit, self.output] if index + 1 == len(self.ups) else []
             stages.append(Sliced(in_order([act, up, layer, *last]), max(1, steps_of(width) // rate)))
         return Pipeline(stages)
-
-
-class Clamp(nn.Module):
-    """Cuts what is beyond -1 and 1.
-
-    Example:
-        >>> Clamp()(torch.tensor([-3.0, 0.5]))
-        tensor([-1.0000,  0.5000])
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map any shape to the same."""
-        return x.clamp(-1.0, 1.0)
 
 
 def steps_of(width: int) -> int:
