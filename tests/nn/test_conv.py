@@ -56,6 +56,14 @@ def test_wide_layers_agree_too(size: tuple[int, int, int, int]) -> None:
         assert_near(in_pieces(conv.stage(), x, [40, 24]), conv(x.T[None])[0].T)
 
 
+@pytest.mark.parametrize("kernel", [8, 4, 3, 11, 12])
+def test_strided_layers_read_views_of_any_kind(kernel: int) -> None:
+    conv = Conv1d(6, 5, kernel, stride=4, bias=False)
+    x = torch.randn(50, 7)[3:, 1:]
+    with torch.no_grad():
+        assert_near(conv.valid(x), F.conv1d(x.T[None], conv.weight, None, 4)[0].T)
+
+
 def test_plain_convolution_is_pytorchs() -> None:
     conv = Conv1d(3, 4, 5, stride=2, padding=(2, 2))
     x = torch.randn(2, 3, 30)

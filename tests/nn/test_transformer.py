@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.near import assert_near
-from tokaudio.nn.transformer import CausalTransformer, TransformerLayer, halves_from_pairs
+from tokaudio.nn.transformer import CausalTransformer, TransformerLayer, halves_from_pairs, product
 
 DIM, HEADS, WINDOW, LAYERS = 16, 2, 5, 3
 
@@ -135,3 +135,13 @@ def test_rows_of_paired_neighbours_become_ours():
 def test_impossible_sizes_are_refused(heads: int, window: int, problem: str):
     with pytest.raises(ValueError, match=problem):
         CausalTransformer(DIM, layers=1, heads=heads, hidden=8, window=window)
+
+
+def test_linear_layers_keep_their_values_and_their_gradients():
+    linear, x = torch.nn.Linear(3, 2, bias=False), torch.randn(2, 5, 3)
+    wanted = (x @ linear.weight.T).detach()
+    with torch.no_grad():
+        assert_near(product(linear, x), wanted)
+    assert linear.weight.shape == (2, 3)
+    product(linear, x).sum().backward()
+    assert_near(linear.weight.grad, x.sum((0, 1)).expand(2, 3))

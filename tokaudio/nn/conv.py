@@ -1,8 +1,9 @@
 """Convolutions over time, with the paddings that published codecs use, on whole signals and block by block.
 
 On blocks they compute in the layout and by the product that is fastest on a CPU for their shape: a picture of height
-one with channels last for small kernels, a sum of plain matrix products for wide ones. A transposed convolution of
-stride s is an ordinary one with s times the channels, whose result is read as s times the steps.
+one with channels last for small kernels, a sum of plain matrix products for wide ones and for those with a stride. A
+transposed convolution of stride s is an ordinary one with s times the channels, whose result is read as s times the
+steps.
 """
 
 from __future__ import annotations
@@ -106,9 +107,21 @@ class Conv1d(nn.Module):
             return _affine(self.bias, taps.contiguous(), self.weight[:, 0].T)
         if self.out_channels == 1:
             return self._to_one(steps, m)
-        if self.kernel_size == 1 or self.in_channels * self.out_channels >= _WIDE:
-            return self._by_products(steps, m)
-        return self._by_picture(steps, m)
+        wide = self.kernel_size == 1 or self.in_channels * self.out_channels >= _WIDE
+        fastest = self._by_products if wide else self._by_picture
+        return (self._by_rows if self.stride > 1 and self.dilation == 1 else fastest)(steps, m)
+
+    def _by_rows(self, steps: Tensor, m: int) -> Tensor:
+        """As many steps as the stride, side by side, are one row of a product: taps of one stride after the other."""
+        steps, row = steps.contiguous(), self.stride * self.in_channels
+        weight = laid_out(self.weight).transpose(1, 2).flatten(1)
+        out: Tensor | None = None
+        for number, columns in enumerate(weight.split(row, dim=1)):
+            taps = columns.shape[1]
+            rows = steps.as_strided((m, taps), (row, 1), steps.storage_offset() + number * row)
+            out = _affine(self.bias, rows, columns.T) if out is None else out.addmm_(rows, columns.T)
+        assert out is not None
+        return out
 
     def _by_picture(self, steps: Tensor, m: int) -> Tensor:
         picture = steps[: (m - 1) * self.stride + self.span].T[None, :, None]

@@ -30,12 +30,12 @@ class ActivatedConvStage(ConvStage):
 
 
 class UnitStage:
-    """A residual unit with a shortcut of one tap: both ends' products are added up where they are computed.
+    """A residual unit of two convolutions: both ways are added up where the second one is computed.
 
     Args:
         first: the unit's first convolution, which ELU precedes.
         second: its second one, of one tap, which ELU precedes.
-        shortcut: the convolution of one tap beside them.
+        shortcut: the convolution of one tap beside them; None where the input itself is added.
 
     Example:
         >>> layers = Conv1d(4, 2, 3, padding=(1, 1)), Conv1d(2, 4, 1), Conv1d(4, 4, 1)
@@ -44,12 +44,14 @@ class UnitStage:
         torch.Size([7, 4])
     """
 
-    def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d) -> None:
-        assert second.bias is not None and shortcut.bias is not None
+    def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d | None) -> None:
+        assert second.bias is not None
         self._first = ActivatedConvStage(first)
         # Stages are for inference; whether gradients are on while one is made must not change what it does.
-        self._bias = second.bias.detach() + shortcut.bias.detach()
-        self._second, self._shortcut = (laid_out(conv.weight).detach()[:, :, 0].T for conv in (second, shortcut))
+        self._bias, self._second = second.bias.detach(), _matrix(second)
+        self._shortcut = None if shortcut is None else _matrix(shortcut)
+        if shortcut is not None and shortcut.bias is not None:
+            self._bias = self._bias + shortcut.bias.detach()
         self._waiting: Tensor | None = None
 
     def __call__(self, block: Tensor, last: bool) -> Tensor:
@@ -57,8 +59,13 @@ class UnitStage:
         hidden = kernels.elu_into(inner := self._first(block, last), inner)
         past = block if self._waiting is None else torch.cat([self._waiting, block])
         self._waiting = past[len(hidden) :].clone() if len(past) > len(hidden) else None
-        out = torch.addmm(self._bias, past[: len(hidden)], self._shortcut)
+        past = past[: len(hidden)]
+        out = past + self._bias if self._shortcut is None else torch.addmm(self._bias, past, self._shortcut)
         return out.addmm_(hidden, self._second)
+
+
+def _matrix(conv: Conv1d) -> Tensor:
+    return laid_out(conv.weight).detach()[:, :, 0].T
 
 
 def unit_stage(unit: Residual) -> Stage:
@@ -69,11 +76,13 @@ def unit_stage(unit: Residual) -> Stage:
         tensor([[2., 2.]])
     """
     body, shortcut = unit.body, unit.shortcut
-    if isinstance(body, Sequence) and isinstance(shortcut, Conv1d) and [type(layer) for layer in body] == _UNIT:
+    if isinstance(body, Sequence) and [type(layer) for layer in body] == _UNIT:
         _, first, _, second = body
         assert isinstance(first, Conv1d) and isinstance(second, Conv1d)
-        plain = all(conv.kernel_size == 1 and conv.bias is not None for conv in (second, shortcut))
-        if plain:
+        plain = second.kernel_size == 1 and second.bias is not None
+        if plain and shortcut is None:
+            return UnitStage(first, second, None)
+        if plain and isinstance(shortcut, Conv1d) and shortcut.kernel_size == 1 and shortcut.bias is not None:
             return UnitStage(first, second, shortcut)
     return stage_of(unit)
 

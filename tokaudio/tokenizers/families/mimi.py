@@ -50,7 +50,7 @@ class Mimi(Codec):
 
     FAMILY, TITLE = "mimi", "Mimi"
     # Longer than elsewhere: at 25 steps a second, two seconds of them use the weights of the transformers too little.
-    block_seconds = 4.0
+    block_seconds = 8.0
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class Mimi(Codec):
 
         Args:
             num_codebooks: use only the first so many codebooks; None for all.
-            block_frames: give results after every so many frames (1 for every 80 ms), at once and not after six
+            block_frames: give results after every so many frames (1 for every 80 ms), at once and not after twelve
                 seconds. Runs with one number of frames agree to the last bit; with another, and with `encode`, up to
                 rounding, which decides between codewords that are equally near.
 
