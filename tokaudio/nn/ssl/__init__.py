@@ -1,7 +1,8 @@
-"""Self-supervised models of speech: HuBERT (arXiv:2106.07447), wav2vec 2.0 (arXiv:2006.11477), WavLM (arXiv:2110.13900).
+"""Self-supervised models of speech.
 
-One network of convolutions over samples and a transformer over frames of 20 ms; the three differ in their training, and
-WavLM in how its attention knows distances.
+HuBERT (arXiv:2106.07447), wav2vec 2.0 (arXiv:2006.11477), WavLM (arXiv:2110.13900): one network of convolutions over
+samples and a transformer over frames of 20 ms; the three differ in their training, and WavLM in how its attention
+knows distances.
 """
 
 from tokaudio.nn.ssl.model import SpeechModel
