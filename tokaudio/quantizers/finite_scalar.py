@@ -94,7 +94,7 @@ class GroupedFiniteScalarQuantizer(Quantizer):
         self.check_codes(codes)
         digits = codes.transpose(1, 2)[..., None].div(self._radix, rounding_mode="floor") % self._levels
         half = self._levels // 2
-        vectors = ((digits - half) / half).flatten(-2).transpose(1, 2)
+        vectors = ((digits - half).float() / half).flatten(-2).transpose(1, 2)
         rest = self.dim - vectors.shape[1]
         return torch.nn.functional.pad(vectors, (0, 0, 0, rest)) if rest else vectors
 
@@ -105,8 +105,8 @@ class GroupedFiniteScalarQuantizer(Quantizer):
         codes = torch.arange(self.codebook_sizes[0], device=self._levels.device)[:, None]
         digits = codes.div(self._radix, rounding_mode="floor") % self._levels
         width, half = len(self.levels), self._levels // 2
-        table = torch.zeros(len(codes), self.dim, device=codes.device)
-        table[:, index * width : (index + 1) * width] = (digits - half) / half
+        table = torch.zeros(len(codes), self.dim, dtype=torch.float32, device=codes.device)
+        table[:, index * width : (index + 1) * width] = (digits - half).float() / half
         return table
 
     def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:

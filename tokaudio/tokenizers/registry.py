@@ -11,12 +11,16 @@ from tokaudio.tokenizers.families.bigcodec import BigCodec
 from tokaudio.tokenizers.families.dac import DAC
 from tokaudio.tokenizers.families.encodec import EnCodec
 from tokaudio.tokenizers.families.facodec import FACodec
+from tokaudio.tokenizers.families.higgs import Higgs
 from tokaudio.tokenizers.families.mimi import Mimi
 from tokaudio.tokenizers.families.nanocodec import NanoCodec
 from tokaudio.tokenizers.families.s3tokenizer import S3Tokenizer
 from tokaudio.tokenizers.families.snac import Snac
 from tokaudio.tokenizers.families.speechtokenizer import SpeechTokenizer
+from tokaudio.tokenizers.families.sqcodec import SQCodec
 from tokaudio.tokenizers.families.wavtokenizer import WavTokenizer
+from tokaudio.tokenizers.families.xcodec import XCodec
+from tokaudio.tokenizers.families.xcodec2 import NeuCodec, XCodec2
 from tokaudio.tokenizers.spectral_codec import SpectralCodec
 
 
@@ -33,12 +37,17 @@ FAMILIES: dict[str, Family] = {
     DAC.FAMILY: DAC,
     EnCodec.FAMILY: EnCodec,
     FACodec.FAMILY: FACodec,
+    Higgs.FAMILY: Higgs,
     Mimi.FAMILY: Mimi,
     NanoCodec.FAMILY: NanoCodec,
     S3Tokenizer.FAMILY: S3Tokenizer,
     Snac.FAMILY: Snac,
     SpeechTokenizer.FAMILY: SpeechTokenizer,
+    SQCodec.FAMILY: SQCodec,
     WavTokenizer.FAMILY: WavTokenizer,
+    XCodec.FAMILY: XCodec,
+    XCodec2.FAMILY: XCodec2,
+    NeuCodec.FAMILY: NeuCodec,
 }
 
 
