@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,11 +70,10 @@ def sinc_filters(steps_in: int, steps_out: int) -> tuple[Tensor, int]:
         >>> filters.shape, reach, round(float(filters.sum(1)[0]), 2)
         (torch.Size([2, 23]), 10, 1.0)
     """
-    # In units of one group's duration, the filter's zeros lie 1 / cutoff apart.
+    # In units of one group's duration, the filter's zeros lie 1 / cutoff apart. By numpy, which needs no device.
     cutoff = min(steps_in, steps_out) * _ROLLOFF
     reach = math.ceil(_ZEROS * steps_in / cutoff)
-    there = torch.arange(-reach, reach + steps_in, dtype=torch.float64) / steps_in
-    here = torch.arange(steps_out, dtype=torch.float64) / steps_out
-    zeros = ((there - here[:, None]) * cutoff).clamp(-_ZEROS, _ZEROS)
-    window = torch.cos(zeros * (math.pi / 2 / _ZEROS)).square()
-    return (torch.sinc(zeros) * window * (cutoff / steps_in)).float(), reach
+    there, here = np.arange(-reach, reach + steps_in) / steps_in, np.arange(steps_out) / steps_out
+    zeros = ((there - here[:, None]) * cutoff).clip(-_ZEROS, _ZEROS)
+    window = np.cos(zeros * (math.pi / 2 / _ZEROS)) ** 2
+    return torch.tensor(np.sinc(zeros) * window * (cutoff / steps_in), dtype=torch.float32), reach

@@ -44,8 +44,16 @@ FAMILIES: dict[str, str] = {
     "s3tokenizer-v3": "s3tokenizer:v3",
     "speechtokenizer": "speechtokenizer:elu",
     "speechtokenizer-snake": "speechtokenizer:snake",
+    "xcodec": "xcodec:xcodec-hubert",
+    "xcodec-wavlm": "xcodec:xcodec-wavlm",
+    "xcodec-original": "xcodec:xcodec-hubert-original",
+    "xcodec-wavlm-original": "xcodec:xcodec-wavlm-original",
+    "higgs": "xcodec:higgs-hubert",
+    "higgs-original": "xcodec:higgs-hubert-original",
     "wavtokenizer-40": "wavtokenizer:40",
     "wavtokenizer-75": "wavtokenizer:75",
+    "xcodec2": "xcodec2:xcodec2",
+    "neucodec": "xcodec2:neucodec",
 }
 
 
