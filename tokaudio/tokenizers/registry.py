@@ -14,6 +14,7 @@ from tokaudio.tokenizers.families.facodec import FACodec
 from tokaudio.tokenizers.families.higgs import Higgs
 from tokaudio.tokenizers.families.mimi import Mimi
 from tokaudio.tokenizers.families.nanocodec import NanoCodec
+from tokaudio.tokenizers.families.qwen3tts import Qwen3TTS
 from tokaudio.tokenizers.families.s3tokenizer import S3Tokenizer
 from tokaudio.tokenizers.families.snac import Snac
 from tokaudio.tokenizers.families.speechtokenizer import SpeechTokenizer
@@ -40,6 +41,7 @@ FAMILIES: dict[str, Family] = {
     Higgs.FAMILY: Higgs,
     Mimi.FAMILY: Mimi,
     NanoCodec.FAMILY: NanoCodec,
+    Qwen3TTS.FAMILY: Qwen3TTS,
     S3Tokenizer.FAMILY: S3Tokenizer,
     Snac.FAMILY: Snac,
     SpeechTokenizer.FAMILY: SpeechTokenizer,

@@ -38,6 +38,7 @@ FAMILIES: dict[str, str] = {
     "nanocodec-0.6kbps": "nanocodec:0.6kbps",
     "nanocodec-1.78kbps": "nanocodec:1.78kbps",
     "nanocodec-1.89kbps": "nanocodec:1.89kbps",
+    "qwen3tts": "qwen3tts:",
     "s3tokenizer-v1-50hz": "s3tokenizer:v1-50hz",
     "s3tokenizer-v1-25hz": "s3tokenizer:v1-25hz",
     "s3tokenizer-v2": "s3tokenizer:v2",

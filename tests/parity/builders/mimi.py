@@ -138,10 +138,18 @@ def build(variant: str, *, seed: int, full_size: bool) -> MimiPeer:
 
 
 def _fill(peer: MimiPeer, seed: int, *, seconds: float) -> None:
+    audio, scales = fill_encoder(peer, seed, seconds=seconds)
+    codes = peer.encode(audio)
+    last = [layer for layer in peer.model.modules() if isinstance(layer, torch.nn.Conv1d) and layer.out_channels == 1]
+    calibrate(peer.model, lambda: peer.decode(codes), scales=scales | {last[-1]: 0.2})
+
+
+def fill_encoder(peer: MimiPeer, seed: int, *, seconds: float) -> tuple[Tensor, dict[torch.nn.Module, float]]:
+    """Fill the encoder and the codebooks; return the sound that was used, and the scales of residual branches."""
     sound = [signals(24_000, seed + 1, seconds=seconds), recording(24_000, seconds=4.0)]
     audio = torch.cat(sound, dim=1)[None]
     # Residual branches add little to what passes by them, as in trained networks; else rounding grows with depth.
-    scales = {
+    scales: dict[torch.nn.Module, float] = {
         layer: 0.3
         for name, layer in peer.model.named_modules()
         if ".block.3" in name and isinstance(layer, torch.nn.Conv1d)
@@ -154,9 +162,7 @@ def _fill(peer: MimiPeer, seed: int, *, seconds: float) -> None:
         for number, book in enumerate(books):
             table, rows = _level(rows, seed + number)
             _set_book(book, table, seed)
-    codes = peer.encode(audio)
-    last = [layer for layer in peer.model.modules() if isinstance(layer, torch.nn.Conv1d) and layer.out_channels == 1]
-    calibrate(peer.model, lambda: peer.decode(codes), scales=scales | {last[-1]: 0.2})
+    return audio, scales
 
 
 @torch.no_grad()
