@@ -61,7 +61,6 @@ def test_blocks_give_the_voice_of_the_whole(sizes: list[int]):
     meter = VoiceMeter(encoder, Windows(10, 3))
     for number, block in enumerate(latents.split(sizes)):
         meter(block, last=number + 1 == len(sizes))
-    assert meter.exact
     assert_near(meter.voice, encoder.voice(latents.T[None])[0])
 
 
@@ -71,7 +70,6 @@ def test_long_signals_are_measured_in_windows_with_context():
     meter(latents[:9], last=False)
     meter(latents[9:], last=True)
     early, late = encoder(latents[:13].T[None])[0, :, :10], encoder(latents[7:].T[None])[0, :, 3:]
-    assert not meter.exact
     assert_near(meter.voice, torch.cat([early, late], dim=1).mean(1))
 
 

@@ -110,7 +110,6 @@ class VoiceMeter:
 
     def __init__(self, encoder: TimbreEncoder, windows: Windows) -> None:
         self._stage = Windowed(lambda steps: encoder(steps.T[None])[0].T, windows)
-        self._longest_whole = windows.longest_whole
         self._sum: Tensor | None = None
         self._count = 0
 
@@ -121,11 +120,6 @@ class VoiceMeter:
             total = vectors.sum(0, dtype=torch.float64)
             self._sum = total if self._sum is None else self._sum + total
             self._count += len(vectors)
-
-    @property
-    def exact(self) -> bool:
-        """Whether the signal, as far as it came, is measured as a whole."""
-        return self._count <= self._longest_whole
 
     @property
     def voice(self) -> Tensor:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tokaudio.audio import RESAMPLER, StreamResampler, as_audio, to_channels
 from tokaudio.audio.blocks import BlockStream
 from tokaudio.checkpoints import check_tensors
 from tokaudio.errors import CheckpointError, TokensError, one_line
 from tokaudio.nn.bigcodec import bigcodec_decoder, bigcodec_encoder
-from tokaudio.nn.determinism import exact_inference
-from tokaudio.nn.stages import Pipeline, stage_of
+from tokaudio.nn.stages import Pipeline, Stage, stage_of
 from tokaudio.nn.timbre import TimbreEncoder, Voiced, VoiceMeter
 from tokaudio.nn.windows import Windows
 from tokaudio.quantizers.facets import FacetQuantizer
@@ -33,8 +31,8 @@ from tokaudio.tokenizers.families.facodec_files import (
     shape_of,
 )
 from tokaudio.tokenizers.families.fields import known_facts
+from tokaudio.tokenizers.pieces import Encoded, item_extras
 from tokaudio.tokenizers.published import PublishedSource, build
-from tokaudio.tokenizers.streams import Refusing
 from tokaudio.tokens import Tokens
 
 # The name of the side information in `Tokens.extras`, [B, D].
@@ -138,26 +136,6 @@ class FACodec(Codec):
 
     # --- sound to codes and a voice --------------------------------------------------------------------------------
 
-    def encode(
-        self,
-        audio: Any,
-        sample_rate: int | None = None,
-        *,
-        num_codebooks: int | None = None,
-        num_samples: Sequence[int] | Tensor | None = None,
-    ) -> Tokens:
-        """Turn sound into tokens as [`Tokenizer.encode`][tokaudio.Tokenizer.encode] does, with their voices."""
-        if isinstance(audio, (str, os.PathLike)):
-            return super().encode(audio, sample_rate, num_codebooks=num_codebooks)
-        k = self._codebook_count(num_codebooks)
-        items, resampled = self._items(audio, sample_rate, num_samples)
-        with exact_inference(self.device):
-            self._require_float32()
-            streams = [self._voice_stream(k) for _ in items]
-            codes = [torch.cat([s.push(item), s.flush()], dim=1) for s, item in zip(streams, items, strict=True)]
-        provenance = {"resampler": RESAMPLER} if resampled else {}
-        return self._with_voices(self._tokens(codes, [item.shape[1] for item in items], k, provenance), streams)
-
     def encode_pieces(
         self, blocks: Iterable[Any], sample_rate: int, *, num_codebooks: int | None = None
     ) -> Iterator[Tokens]:
@@ -168,28 +146,25 @@ class FACodec(Codec):
         k = self._codebook_count(num_codebooks)
         resampler = StreamResampler(sample_rate, self.spec.sample_rate, self.spec.channels)
         encoder = self.streaming(num_codebooks=k).encoder
-        assert isinstance(encoder, VoiceStream)
         codes = []
         for block in blocks:
             samples, _ = to_channels(as_audio(block).samples.detach().cpu(), self.spec.channels)
-            codes.append(encoder.push(torch.as_tensor(resampler.push(samples[0].numpy()), device=self.device)))
-        codes += [encoder.push(torch.as_tensor(resampler.flush(), device=self.device)), encoder.flush()]
+            codes.append(encoder.push(torch.from_numpy(resampler.push(samples[0].numpy())).to(self.device)))
+        codes += [encoder.push(torch.from_numpy(resampler.flush()).to(self.device)), encoder.flush()]
+        encoded = Encoded(torch.cat(codes, dim=1), encoder.extras)
         provenance = {"resampler": RESAMPLER} if sample_rate != self.spec.sample_rate else {}
-        yield self._with_voices(self._tokens([torch.cat(codes, dim=1)], [encoder.pushed], k, provenance), [encoder])
+        yield self._with_extras([encoded], [encoder.pushed], k, provenance)
 
-    def _with_voices(self, tokens: Tokens, streams: Sequence[VoiceStream]) -> Tokens:
-        voices = [stream.voice for stream in streams]
-        stacked = torch.stack(voices) if voices else torch.zeros(0, self.shape.latent_dim, dtype=torch.float32)
-        provenance = dict(tokens.provenance)
-        if not all(stream.meter.exact for stream in streams):
+    def _encode_item(self, samples: Tensor, k: int) -> Encoded:
+        stream = self._voice_stream(k)
+        return Encoded(torch.cat([stream.push(samples), stream.flush()], dim=1), stream.extras)
+
+    def _tokens(self, codes: list[Tensor], num_samples: list[int], k: int, provenance: dict[str, str]) -> Tokens:
+        if any(item.shape[1] > self.windows.longest_whole for item in codes):
             rate = float(self.spec.frame_rate)
             steps, context = self.windows.steps / rate, self.windows.context / rate
-            provenance["windows"] = f"{steps:g} s, context {context:g} s: approximate"
-        return dataclasses.replace(tokens, extras={VOICE: stacked.to(self.device)}, provenance=provenance)
-
-    def _encode(self, samples: Tensor, num_codebooks: int) -> Tensor:
-        stream = self._voice_stream(num_codebooks)
-        return torch.cat([stream.push(samples), stream.flush()], dim=1)
+            provenance = provenance | {"windows": f"{steps:g} s, context {context:g} s: approximate"}
+        return super()._tokens(codes, num_samples, k, provenance)
 
     def _voice_stream(self, num_codebooks: int) -> VoiceStream:
         latents, meter = self.encoder_stage(), VoiceMeter(self.timbre, self.windows)
@@ -208,116 +183,72 @@ class FACodec(Codec):
             padded_length=self.padded_length,
             check=check_samples,
         )
-        stream.meter, stream.silence = (
-            meter,
-            torch.zeros(self.shape.latent_dim, dtype=torch.float32, device=self.device),
-        )
+        silence = torch.zeros(self.shape.latent_dim, dtype=torch.float32, device=self.device)
+        stream.measured = lambda: meter.voice if stream.pushed else silence
         return stream
 
     # --- codes and a voice to sound --------------------------------------------------------------------------------
 
-    def decode(self, tokens: Tokens) -> Tensor:
-        """Turn tokens into sound as [`Tokenizer.decode`][tokaudio.Tokenizer.decode] does.
-
-        Raises:
-            TokensError: if the tokens are another tokenizer's, or carry no voice.
-        """
-        self._checked(tokens)
-        voices, sounds = self._voices(tokens), []
-        with exact_inference(self.device):
-            self._require_float32()
-            for item, voice in zip(tokens, voices, strict=True):
-                stream, n = self._speaker(tokens.spec.num_codebooks, voice), int(item.num_samples[0])
-                sounds.append(torch.cat([stream.push(item.codes[0].to(self.device)), stream.flush()], dim=1)[:, :n])
-        longest = max((sound.shape[1] for sound in sounds), default=0)
-        rows = [nn.functional.pad(sound, (0, longest - sound.shape[1])) for sound in sounds]
-        return torch.stack(rows) if rows else torch.zeros(0, 1, 0, dtype=torch.float32, device=self.device)
-
-    def decode_blocks(self, tokens: Tokens, *, block_frames: int = 1000) -> Iterator[Tensor]:
-        """Yield the sound of one item piece by piece `[C, n]`, in memory that does not grow with its length."""
-        if len(tokens) != 1:
-            raise TokensError(f"decode_blocks takes one item, got {len(tokens)}; use tokens[i]")
-        self._checked(tokens)
-        stream = self._speaker(tokens.spec.num_codebooks, self._voices(tokens)[0])
-        self._require_float32()
-        left = int(tokens.num_samples[0])
-        for codes in (*tokens.codes[0].split(block_frames, dim=1), None):
-            with exact_inference(self.device):
-                piece = stream.flush() if codes is None else stream.push(codes.to(self.device))
-            if piece.shape[1] and left:
-                yield piece[:, :left]
-                left -= min(left, piece.shape[1])
-
-    def streaming(self, *, num_codebooks: int | None = None, voice: Tensor | None = None) -> Streaming:
-        """Return an encoder and a decoder for sound that arrives in pieces.
-
-        The encoder tells its `voice` once it is flushed.
-
-        Args:
-            num_codebooks: use only the first so many codebooks.
-            voice: that the decoder speaks in, `[D]`; without it there is no decoder.
-        """
-        streaming = super().streaming(num_codebooks=num_codebooks)
-        if voice is None:
-            return streaming
-        if voice.shape != (self.shape.latent_dim,) or not voice.is_floating_point():
-            problem = f"a voice of {voice.dtype} and shape {list(voice.shape)}"
-            raise TokensError(one_line(self.spec.name, problem, f"give float32 [{self.shape.latent_dim}]"))
-        decoder = self._speaker(self._codebook_count(num_codebooks), voice.to(self.device))
-        decoder.run = self._exactly(decoder.run)
-        return Streaming(streaming.encoder, decoder)
+    def _decode_item(self, item: Tokens) -> Tensor:
+        stream = self._speaker(item.spec.num_codebooks)
+        stream.extras = item_extras(item, slice(None), self.device)
+        sound = torch.cat([stream.push(item.codes[0].to(self.device)), stream.flush()], dim=1)
+        return sound[:, : int(item.num_samples[0])]
 
     def _streaming(self, num_codebooks: int) -> Streaming:
-        return Streaming(self._voice_stream(num_codebooks), Refusing(self._no_voice))
+        return Streaming(self._voice_stream(num_codebooks), self._speaker(num_codebooks))
 
-    def _decode(self, codes: Tensor, num_samples: int) -> NoReturn:
-        raise self._no_voice()
+    def _speaker(self, num_codebooks: int) -> BlockStream:
+        """Return a stream from codes `[k, n]` to samples `[1, m]`, in the voice that its extras hold at the start."""
+        stages: list[Stage] = []
 
-    def _no_voice(self) -> TokensError:
-        remedy = f"keep the extra {VOICE} that encode() gives, or streaming(voice=...)"
-        return TokensError(one_line(self.spec.name, "these codes carry no voice to decode them in", remedy))
+        def check(codes: Tensor) -> None:
+            self._check_codes(codes)
+            self._voice_of(stream.extras)
 
-    def _voices(self, tokens: Tokens) -> Tensor:
-        """Return the voices `[B, D]` that tokens carry, or raise."""
-        voices = tokens.extras.get(VOICE)
-        if voices is None:
-            raise self._no_voice()
-        if voices.shape[1:] != (self.shape.latent_dim,) or not voices.is_floating_point():
-            problem = f"the extra {VOICE} is {voices.dtype} of shape {list(voices.shape)}"
-            raise TokensError(one_line(self.spec.name, problem, f"give float32 [B, {self.shape.latent_dim}]"))
-        return voices.to(self.device, torch.float32)
+        def run(block: Tensor, last: bool) -> Tensor:
+            if not stages:
+                stages.append(Pipeline([self.voiced.stage(self._voice_of(stream.extras)), stage_of(self.decoder)]))
+            return stages[0](self.dequantize(block), last)
 
-    def _speaker(self, num_codebooks: int, voice: Tensor) -> BlockStream:
-        """Return a stream from codes `[k, n]` to samples `[1, m]` in a voice `[D]`."""
-        with exact_inference(self.device):
-            sound = Pipeline([self.voiced.stage(voice.float()), stage_of(self.decoder)])
-        return BlockStream(
-            lambda block, last: sound(self.dequantize(block), last),
+        stream = BlockStream(
+            run,
             num_codebooks,
             self.block_frames,
             torch.zeros(1, 0, dtype=torch.float32, device=self.device),
             dtype=torch.int64,
             device=self.device,
             result_length=lambda frames: frames * self.spec.hop_length,
-            check=self._check_codes,
+            check=check,
         )
+        return stream
+
+    def _voice_of(self, extras: Mapping[str, Tensor]) -> Tensor:
+        """Return the voice `[D]` in an item's side information, or raise."""
+        voice = extras.get(VOICE)
+        if voice is None:
+            problem = "these codes carry no voice to decode them in"
+            raise TokensError(one_line(self.spec.name, problem, f"keep the extra {VOICE} that encode() gives"))
+        if voice.shape != (self.shape.latent_dim,) or not voice.is_floating_point():
+            problem = f"the extra {VOICE} is {voice.dtype} of shape {list(voice.shape)}"
+            raise TokensError(one_line(self.spec.name, problem, f"give float32 [{self.shape.latent_dim}] per item"))
+        return voice.to(self.device, torch.float32)
 
 
 class VoiceStream(BlockStream):
-    """A stream from samples to codes that measures the voice on its way.
+    """A stream from samples to codes that measures the voice on its way: once it is flushed, its extras hold it.
 
     Attributes:
-        meter: of the voice.
-        silence: the voice of nothing `[D]`.
+        measured: returns the voice `[D]` at the end.
     """
 
-    meter: VoiceMeter
-    silence: Tensor
+    measured: Callable[[], Tensor]
 
-    @property
-    def voice(self) -> Tensor:
-        """The voice `[D]` of the signal, once the stream is flushed; zeros for a signal without samples."""
-        return self.meter.voice if self.pushed else self.silence
+    def flush(self) -> Tensor:
+        """End the sequence and return the rest `[K, m]`."""
+        codes = super().flush()
+        self.extras = {VOICE: self.measured()}
+        return codes
 
 
 def spec_of(source: PublishedSource, shape: FACodecShape) -> TokenizerSpec:
