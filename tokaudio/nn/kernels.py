@@ -39,6 +39,22 @@ def recurrent() -> Any:
     return _numba_recurrent
 
 
+@cache
+def recurrent_lanes() -> Any:
+    """Return the compiled loops of recurrent layers over several signals, or None where numba is missing or broken.
+
+    Example:
+        >>> loops = recurrent_lanes()
+        >>> loops is None or hasattr(loops, "lstm")
+        True
+    """
+    try:
+        from tokaudio.nn import _numba_lanes
+    except Exception:  # as above
+        return None
+    return _numba_lanes
+
+
 def elu(steps: Tensor) -> Tensor:
     """Return x where it is positive, else `exp(x) - 1`, of `[n, C]`.
 

@@ -6,6 +6,8 @@ bound by reading the recurrent weights, which a compiled loop does at full width
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -100,6 +102,36 @@ class SkipLSTM(nn.Module):
         out = steps.new_empty(len(steps), self.channels)
         compiled.lstm(products.numpy(), layer.recurrent.numpy(), state[0].numpy(), state[1].numpy(), out.numpy())
         return out
+
+    def together(self, signals: Sequence[Tensor]) -> list[Tensor]:
+        """Return `lstm(x) + x` of several whole signals `[n, C]`, each as it would be alone, reading weights once.
+
+        Example:
+            >>> lstm = SkipLSTM(32).requires_grad_(False)
+            >>> [out.shape for out in lstm.together([torch.zeros(2, 32), torch.zeros(5, 32)])]
+            [torch.Size([2, 32]), torch.Size([5, 32])]
+        """
+        compiled = kernels.recurrent_lanes() if signals and self._compilable(signals[0]) else None
+        if compiled is None:
+            return [self.stage()(signal, True) for signal in signals]
+        order = sorted(range(len(signals)), key=lambda number: -len(signals[number]))
+        sizes = [len(signals[number]) for number in order]
+        starts = torch.tensor([0, *itertools.accumulate(sizes)]).numpy()
+        outs = [signals[number] for number in order]
+        for name in (f"l{number}" for number in range(self.layers)):
+            layer = self._layer(name, compiled.UNITS)
+            # One product for each signal, of a shape that does not depend on the others.
+            products = torch.cat([torch.addmm(layer.bias, steps, layer.inputs) for steps in outs])
+            out, state = (
+                products.new_empty(len(products), self.channels),
+                products.new_zeros(2, len(outs), self.channels),
+            )
+            compiled.lstm(
+                products.numpy(), starts, layer.recurrent.numpy(), state[0].numpy(), state[1].numpy(), out.numpy()
+            )
+            outs = list(out.split(sizes))
+        results = {number: steps + signals[number] for number, steps in zip(order, outs, strict=True)}
+        return [results[number] for number in range(len(signals))]
 
     def _compilable(self, steps: Tensor) -> bool:
         plain = steps.device.type == "cpu" and steps.dtype == torch.float32 and not torch.is_grad_enabled()

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from tokaudio.nn.activations import ELU, Snake
 from tokaudio.nn.conv import Conv1d, ConvTranspose1d, Padding, causal, centred
 from tokaudio.nn.elu_stages import ActivatedConvStage, unit_stage
 from tokaudio.nn.lstm import SkipLSTM
-from tokaudio.nn.stages import Pipeline, Residual, Sequence, Sliced, Stage, Whole, stage_of
+from tokaudio.nn.normed import Normed, each_alone, normed_stage
+from tokaudio.nn.stages import Pipeline, Residual, Sequence, Sliced, Stage, stage_of
 
 # Numbers in the widest tensor of a slice: half a megabyte, so that input and output of a layer stay in the cache.
 _SLICE = 2**17
@@ -63,6 +63,7 @@ class SEANet:
         norm: `"group"` for group norm with one group over channels and time after every convolution (EnCodec 48 kHz).
 
     Example:
+        >>> import torch
         >>> net = SEANet(filters=4, dimension=8, ratios=(4, 2), lstm_layers=0)
         >>> net.encoder()(torch.zeros(1, 1, 32)).shape, net.decoder()(torch.zeros(1, 8, 4)).shape
         (torch.Size([1, 8, 4]), torch.Size([1, 1, 32]))
@@ -181,10 +182,14 @@ class SEANetEncoder(nn.Module):
         latents: Tensor = self.layers(x)
         return latents
 
+    def each_alone(self, blocks: Ordered[Tensor]) -> list[Tensor]:
+        """Map several whole signals `[n, C]` to `[T, D]`, each as it would be alone."""
+        return each_alone(self.layers, blocks)
+
     def stage(self) -> Stage:
         """Return a fresh stage."""
         if self.net.norm == "group":
-            return self.layers.stage()
+            return normed_stage(self.layers)
         front = 1 + (self.net.residual_layers + 2) * min(2, len(self.net.ratios))
         steps = max(self.net.hop_length, _SLICE // self.net.filters)
         return Pipeline([Sliced(staged(list(self.layers)[:front]), steps), staged(list(self.layers)[front:])])
@@ -211,10 +216,14 @@ class SEANetDecoder(nn.Module):
         samples: Tensor = self.layers(x)
         return samples
 
+    def each_alone(self, blocks: Ordered[Tensor]) -> list[Tensor]:
+        """Map several whole signals `[T, D]` to `[n, C]`, each as it would be alone."""
+        return each_alone(self.layers, blocks)
+
     def stage(self) -> Stage:
         """Return a fresh stage."""
         if self.net.norm == "group":
-            return self.layers.stage()
+            return normed_stage(self.layers)
         tail = 2 + (self.net.residual_layers + 2) * min(2, len(self.net.ratios))
         # A step at the tail's input becomes so many samples.
         growth = prod(self.net.ratios[-2:])
@@ -222,43 +231,11 @@ class SEANetDecoder(nn.Module):
         return Pipeline([staged(list(self.layers)[:-tail]), Sliced(staged(list(self.layers)[-tail:]), steps)])
 
 
-class Normed(nn.Module):
-    """A convolution, then group norm with one group: over channels and all of time, so its stage waits for the end.
-
-    Args:
-        conv: the convolution, of D channels.
-        channels: D.
-        trim: steps cut off before and after, which the norm's statistics count.
-
-    Example:
-        >>> Normed(Conv1d(2, 3, 1), 3, trim=(1, 0))(torch.ones(1, 2, 5)).shape
-        torch.Size([1, 3, 4])
-    """
-
-    def __init__(self, conv: nn.Module, channels: int, *, trim: tuple[int, int] = (0, 0)) -> None:
-        super().__init__()
-        self.conv, self.norm, self.trim = conv, nn.GroupNorm(1, channels), trim
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `[B, C, T]` to `[B, D, T']`."""
-        out: Tensor = self.norm(self.conv(x))
-        return out[..., self.trim[0] : out.shape[-1] - self.trim[1]]
-
-    def stage(self) -> Stage:
-        """Return a fresh stage."""
-        return Pipeline([stage_of(self.conv), Whole(self._normalised)])
-
-    def _normalised(self, steps: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(steps, correction=0)
-        scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
-        kept = steps[self.trim[0] : len(steps) - self.trim[1]]
-        return torch.addcmul(self.norm.bias - mean * scale, kept, scale)
-
-
 def staged(layers: Ordered[nn.Module]) -> Stage:
     """Return one stage of several modules.
 
     Example:
+        >>> import torch
         >>> staged([nn.ReLU(), nn.Tanh()])(torch.zeros(2, 3), last=True).shape
         torch.Size([2, 3])
     """

@@ -24,17 +24,28 @@ class SegmentCodec(Codec):
 
     normalize: bool = False
 
+    # --- what a family may do in another way ---------------------------------------------------------------------
+
+    def encode_segments(self, blocks: list[Tensor]) -> list[Tensor]:
+        """Return latents `[T, D]` of whole segments `[n, C]`, each as it would be alone."""
+        return [self.encoder_stage()(block, True) for block in blocks]
+
+    def decode_segments(self, blocks: list[Tensor]) -> list[Tensor]:
+        """Return samples `[n, C]` of whole segments of vectors `[T, D]`, each as it would be alone."""
+        return [self.decoder_stage()(block, True) for block in blocks]
+
+    # --- the contract ----------------------------------------------------------------------------------------------
+
     def _streaming(self, num_codebooks: int) -> Streaming:
         if self.spec.segments is None:
             return super()._streaming(num_codebooks)
 
-        def encode(samples: Tensor) -> tuple[Tensor, float]:
-            latents, scale = self._latents(samples)
-            return self.quantize(latents, num_codebooks).T, scale
+        def encode(segments: list[Tensor]) -> list[tuple[Tensor, float]]:
+            return [(self.quantize(latents, num_codebooks).T, scale) for latents, scale in self._latents(segments)]
 
         no_sound = torch.zeros(self.spec.channels, 0, dtype=torch.float32, device=self.device)
         decoder = SegmentDecoder(
-            self._sound, self.spec.segments, num_codebooks, no_sound, device=self.device, check=self._check_codes
+            self._sounds, self.spec.segments, num_codebooks, no_sound, device=self.device, check=self._check_codes
         )
         return Streaming(self._segment_encoder(encode, self._no_codes(num_codebooks)), decoder)
 
@@ -58,9 +69,8 @@ class SegmentCodec(Codec):
         if self.spec.segments is None:
             return super()._features(samples)
 
-        def features(segment: Tensor) -> tuple[Tensor, float]:
-            latents, scale = self._latents(segment)
-            return latents.T, scale
+        def features(segments: list[Tensor]) -> list[tuple[Tensor, float]]:
+            return [(latents.T, scale) for latents, scale in self._latents(segments)]
 
         stream = self._segment_encoder(features, self._no_features().T)
         return torch.cat([stream.push(samples), stream.flush()], dim=1)
@@ -70,16 +80,17 @@ class SegmentCodec(Codec):
         channels = self.spec.channels
         return SegmentEncoder(run, self.spec.segments, channels, empty, device=self.device, check=check_samples)
 
-    def _latents(self, samples: Tensor) -> tuple[Tensor, float]:
-        """Return latents `[T, D]` and scale of a segment `[C, n]`."""
-        # A copy of its own: segments then have one memory layout and alignment, wherever they lie in the signal.
-        block = samples.T.clone(memory_format=torch.contiguous_format)
-        scale = 1.0
+    def _latents(self, segments: list[Tensor]) -> list[tuple[Tensor, float]]:
+        """Return latents `[T, D]` and scale of segments `[C, n]`."""
+        # Copies of their own: segments then have one memory layout and alignment, wherever they lie in the signal.
+        blocks = [samples.T.clone(memory_format=torch.contiguous_format) for samples in segments]
+        scales = [1.0] * len(blocks)
         if self.normalize:
-            scale = float(block.mean(1).square_().mean().sqrt_() + _LEAST_SCALE)
-            block /= scale
-        return self.encoder_stage()(block, True), scale
+            scales = [float(block.mean(1).square_().mean().sqrt_() + _LEAST_SCALE) for block in blocks]
+            blocks = [block.div_(scale) for block, scale in zip(blocks, scales, strict=True)]
+        return list(zip(self.encode_segments(blocks), scales, strict=True))
 
-    def _sound(self, codes: Tensor, scale: float) -> Tensor:
-        """Return the samples `[C, n]` of a segment's codes `[k, T]`."""
-        return self.decoder_stage()(self.dequantize(codes.T), True).T * scale
+    def _sounds(self, segments: list[tuple[Tensor, float]]) -> list[Tensor]:
+        """Return the samples `[C, n]` of segments of codes `[k, T]` and scale."""
+        blocks = self.decode_segments([self.dequantize(codes.T) for codes, _ in segments])
+        return [block.T * scale for block, (_, scale) in zip(blocks, segments, strict=True)]

@@ -17,17 +17,20 @@ from tokaudio.errors import AudioError, TokensError, one_line
 
 SCALE = "frame_scale"
 
-# Takes the samples [C, n] of a segment; returns its results [D, m], and its scale.
-Encode = Callable[[Tensor], tuple[Tensor, float]]
-# Takes the codes [K, m] of a segment and its scale; returns its samples [C, m * hop].
-Decode = Callable[[Tensor, float], Tensor]
+# Takes the samples [C, n] of some segments; returns the results [D, m] and the scale of each.
+Encode = Callable[[list[Tensor]], list[tuple[Tensor, float]]]
+# Takes the codes [K, m] and the scale of some segments; returns the samples [C, m * hop] of each.
+Decode = Callable[[list[tuple[Tensor, float]]], list[Tensor]]
+
+# Segments that are handed on together where they are there: more would take more memory, and hardly less time.
+GROUP = 8
 
 
 class SegmentEncoder:
     """Turns sound that arrives in pieces into the results of its segments, each as soon as it is whole.
 
     Args:
-        run: maps a segment to its results, and gives its scale.
+        run: maps segments, each for itself, to results and scales.
         segments: where they lie.
         channels: C.
         empty: an empty result `[D, 0]`.
@@ -36,7 +39,7 @@ class SegmentEncoder:
 
     Example:
         >>> segments = Segments(length=4, stride=3, hop=2)
-        >>> encoder = SegmentEncoder(lambda x: (x[:, ::2], 1.0), segments, 1, torch.zeros(1, 0))
+        >>> encoder = SegmentEncoder(lambda xs: [(x[:, ::2], 1.0) for x in xs], segments, 1, torch.zeros(1, 0))
         >>> encoder.push(torch.arange(5.0)[None]), encoder.flush()
         (tensor([[0., 2.]]), tensor([[3.]]))
         >>> encoder.extras
@@ -86,13 +89,16 @@ class SegmentEncoder:
 
     def _results(self, held: Tensor, least: int) -> Tensor:
         """Return the results of all segments of which at least so many samples are there, and keep the rest."""
-        results, scales, start = [self.empty], [torch.zeros(0, dtype=torch.float32)], 0
-        while held.shape[1] - start >= least:
-            result, scale = self.run(held[:, start : start + self.segments.length])
-            results.append(result)
-            scales.append(torch.zeros(result.shape[1], dtype=torch.float32))
-            scales[-1][0] = scale
-            start += self.segments.stride
+        count = max(0, -(-(held.shape[1] - least + 1) // self.segments.stride))
+        starts = [number * self.segments.stride for number in range(count)]
+        results, scales = [self.empty], [torch.zeros(0, dtype=torch.float32)]
+        for first in range(0, count, GROUP):
+            group = starts[first : first + GROUP]
+            for result, scale in self.run([held[:, start : start + self.segments.length] for start in group]):
+                results.append(result)
+                scales.append(torch.zeros(result.shape[1], dtype=torch.float32))
+                scales[-1][0] = scale
+        start = count * self.segments.stride
         self._held = held[:, start:].clone()
         self.extras = {SCALE: torch.cat(scales).to(self.empty.device)}
         return torch.cat(results, dim=1)
@@ -104,7 +110,7 @@ class SegmentDecoder:
     Weights of the two sides rise and fall in a straight line, as triangles over a segment have them.
 
     Args:
-        run: maps the codes of a segment and its scale to its samples.
+        run: maps codes and scales of segments, each for itself, to samples.
         segments: where they lie.
         num_codebooks: K.
         empty: an empty result `[C, 0]`.
@@ -116,7 +122,9 @@ class SegmentDecoder:
 
     Example:
         >>> segments = Segments(length=4, stride=2, hop=2)
-        >>> decoder = SegmentDecoder(lambda codes, scale: scale * codes.repeat(1, 2), segments, 1, torch.zeros(1, 0))
+        >>> def run(some):
+        ...     return [scale * codes.repeat(1, 2) for codes, scale in some]
+        >>> decoder = SegmentDecoder(run, segments, 1, torch.zeros(1, 0))
         >>> decoder.extras = {"frame_scale": torch.tensor([1.0, 0.0, 4.0])}
         >>> decoder.push(torch.ones(1, 3)), decoder.flush()
         (tensor([[1., 1.]]), tensor([[2., 3.]]))
@@ -190,7 +198,7 @@ class SegmentDecoder:
             return self.empty
         if not starts or starts[0]:
             raise self._misplaced(f"of over {self.segments.frames} frames")
-        results = [self.empty]
+        complete = []
         for start, stop in zip(starts, [*starts[1:], total], strict=True):
             frames = stop - start
             if frames > self.segments.frames:
@@ -199,17 +207,20 @@ class SegmentDecoder:
                 break
             if stop < total and frames * self.segments.hop < self.segments.stride:
                 raise self._misplaced(f"of {frames} frames with another one after it")
-            results.append(self._sound(self._codes[:, start:stop], float(self._scale[start])))
+            complete.append((self._codes[:, start:stop], float(self._scale[start])))
             done = stop
+        results = [self.empty]
+        for number in range(0, len(complete), GROUP):
+            results += [self._joined(sound) for sound in self.run(complete[number : number + GROUP])]
         self._codes, self._scale = self._codes[:, done:].clone(), self._scale[done:].clone()
         return torch.cat(results, dim=1)
 
     def _misplaced(self, what: str) -> TokensError:
         return TokensError(f"{SCALE} marks a segment {what}; give the scale of each segment at its first frame only")
 
-    def _sound(self, codes: Tensor, scale: float) -> Tensor:
+    def _joined(self, sound: Tensor) -> Tensor:
         """Return the samples of a segment up to where the next one begins, after fading it in; keep the others."""
-        sound, stride = self.run(codes, scale), self.segments.stride
+        stride = self.segments.stride
         if self._fade is None:
             self._fade = sound.shape[1] - stride + 1
         both = min(self._tail.shape[1], sound.shape[1])

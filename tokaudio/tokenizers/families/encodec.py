@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from tokaudio import catalogue
 from tokaudio.errors import CheckpointError, TokensError
-from tokaudio.nn.seanet import SEANet
+from tokaudio.nn.seanet import SEANet, SEANetDecoder, SEANetEncoder
 from tokaudio.quantizers import ResidualVectorQuantizer
 from tokaudio.spec import Chunking, CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.families import encodec_files as files
@@ -111,6 +113,16 @@ class EnCodec(SegmentCodec):
             raise CheckpointError(f"{source.path}: {error}") from error
         config = {**found, "spec": spec.to_dict()}
         return build(lambda: cls.from_config(config), tensors, str(source.path))
+
+    def encode_segments(self, blocks: list[Tensor]) -> list[Tensor]:
+        """Return latents `[T, D]` of whole segments `[n, C]`, each as it would be alone."""
+        assert isinstance(self.encoder, SEANetEncoder)
+        return self.encoder.each_alone(blocks)
+
+    def decode_segments(self, blocks: list[Tensor]) -> list[Tensor]:
+        """Return samples `[n, C]` of whole segments of vectors `[T, D]`, each as it would be alone."""
+        assert isinstance(self.decoder, SEANetDecoder)
+        return self.decoder.each_alone(blocks)
 
     def padded_length(self, num_samples: int) -> int:
         """Return `num_samples`: every layer fills up its own last step, by reflection."""

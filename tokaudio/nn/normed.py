@@ -1,0 +1,263 @@
+"""Convolutions with group norm over channels and all of time, as EnCodec at 48 kHz has them (arXiv:2210.13438, 3.2).
+
+A norm is known only when the whole signal has been convolved, so layers run one after the other over all of it. But a
+norm with one group is one factor and one summand per channel: they are applied where the next convolution reads, in
+one pass with the activation, and nothing normalised is ever kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tokaudio.nn.activations import ELU
+from tokaudio.nn.conv import Conv1d, ConvTranspose1d, pad
+from tokaudio.nn.lstm import SkipLSTM
+from tokaudio.nn.stages import Residual, Sequence, Stage, Whole, stage_of
+
+# Numbers in the widest tensor of a slice: half a megabyte, so that what one layer writes the next finds in the cache.
+_SLICE = 2**17
+
+
+@cache
+def _compiled() -> Any:
+    """Return the compiled passes, or None where numba is missing or broken."""
+    try:
+        from tokaudio.nn import _numba_normed
+    except Exception:  # numba fails in many ways on platforms that it does not know
+        return None
+    return _numba_normed
+
+
+class Normed(nn.Module):
+    """A convolution, then group norm with one group: over channels and all of time, so its stage waits for the end.
+
+    Args:
+        conv: the convolution, of D channels.
+        channels: D.
+        trim: steps cut off before and after, which the norm's statistics count.
+
+    Example:
+        >>> Normed(Conv1d(2, 3, 1), 3, trim=(1, 0))(torch.ones(1, 2, 5)).shape
+        torch.Size([1, 3, 4])
+    """
+
+    def __init__(self, conv: Conv1d | ConvTranspose1d, channels: int, *, trim: tuple[int, int] = (0, 0)) -> None:
+        super().__init__()
+        self.conv, self.norm, self.trim = conv, nn.GroupNorm(1, channels), trim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `[B, C, T]` to `[B, D, T']`."""
+        out: Tensor = self.norm(self.conv(x))
+        return out[..., self.trim[0] : out.shape[-1] - self.trim[1]]
+
+    def stage(self) -> Stage:
+        """Return a fresh stage."""
+        return normed_stage([self])
+
+    def over(self, signal: Signal, *, elu: bool = False) -> Signal:
+        """Return the result over a whole signal, through ELU first if asked."""
+        length = len(signal.rows) + 1 if isinstance(self.conv, ConvTranspose1d) else _steps(self.conv, len(signal.rows))
+        widest = max(self.conv.in_channels, self.conv.out_channels) * self.conv.stride
+        slices = max(1, -(-length * widest // _SLICE))
+        moments = torch.zeros(2, dtype=torch.float64)
+        growth = self.conv.stride if isinstance(self.conv, ConvTranspose1d) else 1
+        rows, done = signal.rows.new_empty(length * growth, self.conv.out_channels), 0
+        for result in _convolved(self.conv, signal, length, slices, elu=elu):
+            add_moments(result, moments)
+            rows[done : done + len(result)] = result
+            done += len(result)
+        return Signal(rows[self.trim[0] : len(rows) - self.trim[1]], *self._affine(moments, rows.numel()))
+
+    def _affine(self, moments: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Return factor and summand `[D]` of the norm."""
+        mean, square = (moments / count).tolist()
+        scale = self.norm.weight.detach() * (max(square - mean * mean, 0.0) + self.norm.eps) ** -0.5
+        return scale, self.norm.bias.detach() - scale * mean
+
+
+@dataclass
+class Signal:
+    """A whole signal `rows * scale + shift`, and maybe another one that is added to it.
+
+    Attributes:
+        rows: `[n, C]`.
+        scale: `[C]`.
+        shift: `[C]`.
+        other: of the same shape, without another one of its own.
+    """
+
+    rows: Tensor
+    scale: Tensor
+    shift: Tensor
+    other: Signal | None = None
+
+    @classmethod
+    def plain(cls, rows: Tensor) -> Signal:
+        """Return a signal that is its rows."""
+        return cls(rows, rows.new_ones(rows.shape[1]), rows.new_zeros(rows.shape[1]))
+
+    def write(self, start: int, out: Tensor, *, elu: bool) -> None:
+        """Write the steps from `start` on to `out` `[m, C]`, through ELU if asked."""
+        rows = self.rows[start : start + len(out)]
+        other = None if self.other is None else self.other.rows[start : start + len(out)]
+        compiled = _compiled() if out.device.type == "cpu" else None
+        if compiled is None:
+            value = torch.addcmul(self.shift, rows, self.scale)
+            if self.other is not None and other is not None:
+                value += torch.addcmul(self.other.shift, other, self.other.scale)
+            out.copy_(F.elu(value) if elu else value)
+        elif self.other is None or other is None:
+            (compiled.affine_elu if elu else compiled.affine)(
+                rows.numpy(), self.scale.numpy(), self.shift.numpy(), out.numpy()
+            )
+        else:
+            (compiled.affine_sum_elu if elu else compiled.affine_sum)(
+                rows.numpy(),
+                self.scale.numpy(),
+                other.numpy(),
+                self.other.scale.numpy(),
+                (self.shift + self.other.shift).numpy(),
+                out.numpy(),
+            )
+
+    def value(self, *, elu: bool = False) -> Tensor:
+        """Return the steps `[n, C]`, through ELU if asked."""
+        out = self.rows.new_empty(self.rows.shape)
+        self.write(0, out, elu=elu)
+        return out
+
+
+def normed_stage(layers: Iterable[nn.Module]) -> Stage:
+    """Return one stage of layers, some of which are normalised; it waits for the end.
+
+    Example:
+        >>> layers = [Normed(Conv1d(2, 3, 3, padding=(1, 1)), 3), ELU(), Normed(Conv1d(3, 2, 1), 2)]
+        >>> with torch.no_grad():
+        ...     normed_stage(layers)(torch.zeros(5, 2), True).shape
+        torch.Size([5, 2])
+    """
+    kept = list(layers)
+    return Whole(lambda steps: each_alone(kept, [steps])[0])
+
+
+def over_all(layers: Iterable[nn.Module], signal: Signal) -> Signal:
+    """Return the result of layers one after the other over a whole signal.
+
+    Example:
+        >>> over_all([nn.Tanh()], Signal.plain(torch.zeros(5, 2))).value().shape
+        torch.Size([5, 2])
+    """
+    elu = False
+    for layer in layers:
+        if isinstance(layer, ELU):
+            elu = True
+            continue
+        if isinstance(layer, Normed):
+            signal = layer.over(signal, elu=elu)
+        elif isinstance(layer, Residual) and not elu and isinstance(layer.body, Sequence):
+            signal = _residual(layer, signal)
+        else:
+            signal = Signal.plain(stage_of(layer)(signal.value(elu=elu), True))
+        elu = False
+    return Signal.plain(signal.value(elu=True)) if elu else signal
+
+
+def each_alone(layers: Iterable[nn.Module], blocks: Iterable[Tensor]) -> list[Tensor]:
+    """Return the result of layers for several whole signals `[n, C]`: each as alone, LSTM layers all at once.
+
+    Example:
+        >>> [out.shape for out in each_alone([nn.Tanh()], [torch.zeros(5, 2), torch.zeros(3, 2)])]
+        [torch.Size([5, 2]), torch.Size([3, 2])]
+    """
+    signals = [Signal.plain(block) for block in blocks]
+    for recurrent, some in itertools.groupby(layers, lambda layer: isinstance(layer, SkipLSTM)):
+        run = list(some)
+        if not recurrent:
+            signals = [over_all(run, signal) for signal in signals]
+            continue
+        values = [signal.value() for signal in signals]
+        for lstm in run:
+            assert isinstance(lstm, SkipLSTM)
+            values = lstm.together(values)
+        signals = [Signal.plain(value) for value in values]
+    return [signal.value() for signal in signals]
+
+
+def _residual(unit: Residual, signal: Signal) -> Signal:
+    if signal.other is not None:
+        signal = Signal.plain(signal.value())
+    past = signal if unit.shortcut is None else over_all([unit.shortcut], signal)
+    body = over_all(unit.body, signal)
+    if body.other is not None or past.other is not None:
+        return Signal.plain(body.value() + past.value())
+    return Signal(body.rows, body.scale, body.shift, past)
+
+
+def add_moments(rows: Tensor, out: Tensor) -> None:
+    """Add the sum and the sum of squares of rows, in float64, to the two numbers of `out`.
+
+    Example:
+        >>> out = torch.zeros(2, dtype=torch.float64)
+        >>> add_moments(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), out)
+        >>> out
+        tensor([10., 30.], dtype=torch.float64)
+    """
+    compiled = _compiled() if rows.device.type == "cpu" else None
+    if compiled is not None:
+        compiled.add_moments(rows.contiguous().view(-1).numpy(), out.numpy())
+        return
+    double = rows.double()
+    out += torch.stack([double.sum(), double.square().sum()]).cpu()
+
+
+def _steps(conv: Conv1d, length: int) -> int:
+    """Return how many steps a convolution gives for a signal of so many."""
+    return (length + conv.padding[0] + conv.end_padding(length) - conv.span) // conv.stride + 1
+
+
+def _convolved(
+    conv: Conv1d | ConvTranspose1d, signal: Signal, length: int, slices: int, *, elu: bool
+) -> Iterator[Tensor]:
+    """Yield the `length` steps of a convolution in slices `[m, D]`; a transposed one gives `stride` for each."""
+    for number in range(slices):
+        start, stop = length * number // slices, length * (number + 1) // slices
+        if isinstance(conv, ConvTranspose1d):
+            yield conv.spread(_window(signal, start - 1, stop, elu=elu))
+        else:
+            first = start * conv.stride - conv.padding[0]
+            after = (stop - 1) * conv.stride - conv.padding[0] + conv.span
+            yield conv.valid(_window(signal, first, after, elu=elu, conv=conv))
+
+
+def _window(signal: Signal, start: int, stop: int, *, elu: bool, conv: Conv1d | None = None) -> Tensor:
+    """Return the steps from `start` to `stop` of a signal that is padded at both ends: with zeros, or for `conv`."""
+    length = len(signal.rows)
+    out = signal.rows.new_empty(stop - start, signal.rows.shape[1])
+    first, after = max(start, 0), min(stop, length)
+    mode = "zeros" if conv is None else conv.mode
+    left, right = max(0, -start), max(0, stop - length)
+    if mode != "zeros" and max(left, right) >= after - first:
+        # Too short to hold what it mirrors: by way of the whole, which is short too.
+        assert conv is not None
+        padded = pad(signal.value(elu=elu), conv.padding[0], conv.end_padding(length), conv.mode)
+        return padded[start + conv.padding[0] : stop + conv.padding[0]].contiguous()
+    signal.write(first, out[left : left + after - first], elu=elu)
+    if mode == "zeros":
+        out[:left], out[len(out) - right :] = 0.0, 0.0
+    elif mode == "replicate":
+        out[:left], out[len(out) - right :] = out[left], out[len(out) - right - 1]
+    else:
+        if left:
+            out[:left] = out[left + 1 : 2 * left + 1].flip(0)
+        if right:
+            end = len(out) - right
+            out[end:] = out[end - 1 - right : end - 1].flip(0)
+    return out
