@@ -83,7 +83,8 @@ class FiniteScalarQuantizer(Quantizer):
         """Return vectors `[B, D, T]` of codes `[B, 1, T]`; without projection, each dimension is in [-1, 1]."""
         self.check_codes(codes)
         digits = codes[:, 0, :, None].div(self._radix, rounding_mode="floor") % self._levels
-        vectors: Tensor = self.up((digits - self._levels // 2) / (self._levels // 2))
+        # In float32, whatever torch's default is.
+        vectors: Tensor = self.up((digits - self._levels // 2).float() / (self._levels // 2))
         return vectors.transpose(1, 2)
 
     def codebook(self, index: int) -> Tensor:

@@ -206,7 +206,7 @@ def build(variant: str, *, seed: int, full_size: bool) -> XCodec2Peer:
     seconds = 3.0 if full_size else 8.0
     sound = torch.cat([signals(RATE, seed + 1, seconds=seconds), recording(RATE, seconds=3.0)], dim=1)[None]
     # Attention that chooses too sharply makes the speech model chaotic: it then shows the last bits of its input.
-    scales: dict[Any, float] = {m: 0.5 for name, m in model.named_modules() if name.endswith("linear_q")}
+    scales: dict[Any, float] = {m: 0.3 for name, m in model.named_modules() if name.endswith("linear_q")}
     calibrate(model, lambda: peer.encode(sound), scales=scales | {model.quantizer.project_in: 1.5})
     codes = peer.encode(sound)
     calibrate(model.acoustic_decoder, lambda: peer.decode(codes))
@@ -228,4 +228,4 @@ def _scatter(model: Any, seed: int) -> None:
         elif name.endswith(".act.beta"):
             parameter.copy_(torch.rand(parameter.shape, generator=generator) + 0.1)
         elif name.endswith("distance_embedding.weight"):
-            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tokaudio.audio.kaldi_mel import BINS, KaldiMel, normalised, paired
 from tokaudio.nn.ssl.wav2vec2_bert import Wav2Vec2Bert
-from tokaudio.nn.stages import Pipeline, Stage, Whole, stage_of
+from tokaudio.nn.stages import Pipeline, Pointwise, Stage, Whole, stage_of
 from tokaudio.nn.windows import Windowed, Windows
 from tokaudio.nn.xcodec2 import adapter
 
@@ -49,12 +49,16 @@ class HeardEncoder(nn.Module):
     def stage(self) -> Stage:
         """Return a fresh stage from samples `[n, 1]` to latents `[T, D + A]`."""
         whole = Whole(self._whole) if self.windows is None else Windowed(self._whole, self.windows)
-        return Pipeline([_Beside(self.mel.stage(), stage_of(self.acoustic)), whole])
+        return Pipeline([_Beside(self.mel.stage(), stage_of(self.acoustic)), whole, Pointwise(self._as_latents)])
+
+    def _as_latents(self, rows: Tensor) -> Tensor:
+        """Return latents as they are; while there are none, what comes is as wide as the input."""
+        return rows if len(rows) else rows.new_zeros(0, self.mix.out_features)
 
     def _whole(self, rows: Tensor) -> Tensor:
         """Map what `_Beside` gives, of a whole signal, to latents `[T, D + A]`."""
         if not len(rows):
-            return rows.new_zeros(0, self.mix.out_features)
+            return rows
         adapted = stage_of(self.adapter)(self._heard(rows[None, :, : 2 * BINS])[0], True)
         mixed: Tensor = self.mix(torch.cat([adapted, rows[:, 2 * BINS :]], dim=1))
         return mixed
