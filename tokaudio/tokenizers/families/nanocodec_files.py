@@ -138,7 +138,9 @@ def _class(fields: Fields) -> str:
 def _encoder_sizes(fields: Fields) -> HiFiGAN:
     causal = _kind(fields, "Encoder")
     defaults = {"out_kernel_size": 7, "base_channels": 32, "pad_mode": "zeros" if causal else "reflect"}
-    fields = Fields({**_DEFAULTS, **defaults, **fields.values}, fields.where)
+    # What an encoder has no use for is as it is by default.
+    unused = {"output_activation": "clamp", "n_groups_equal_to_out_channels": True}
+    fields = Fields({**_DEFAULTS, **defaults, **fields.values, **unused}, fields.where)
     return _sizes(fields, fields.whole("encoded_dim"), fields.wholes("down_sample_rates"), causal=causal)
 
 
@@ -175,7 +177,7 @@ def _sizes(fields: Fields, latent_dim: int, rates: tuple[int, ...], *, causal: b
         activation=_ACTIVATIONS[fields.choice("activation", tuple(_ACTIVATIONS))],
         causal=causal,
         padding=_PADDINGS[fields.choice("pad_mode", tuple(_PADDINGS))],
-        paired="n_groups_equal_to_out_channels" in fields.values and fields.flag("n_groups_equal_to_out_channels"),
+        paired=fields.flag("n_groups_equal_to_out_channels"),
         output=fields.choice("output_activation", ("tanh", "clamp")),
     )
 
