@@ -33,6 +33,7 @@ _UNUSED = re.compile(
     r"generator\.quantizer\.layers\.|generator\.head\.istft\.|fc_post_s\.|SemanticDecoder|.*\.rotary_embed\."
     r"|.*\.upsample\.filter|.*\.downsample\.(lowpass\.)?filter|(semantic_\w+\.)?masked_spec_embed"
 )
+_SLOPE = re.compile(r"\.act\.bias$")
 _SPEECH_LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
 _QKV = ("q_proj", "k_proj", "v_proj")
 # What transformers leaves out of a configuration where it is as in its class.
@@ -149,7 +150,8 @@ def prepared(tensors: Mapping[str, Tensor], layout: str, where: str) -> dict[str
     Raises:
         CheckpointError: if a filter has other values than the published ones.
     """
-    kept = dict(without_filters(tensors, where))
+    # Models that were loaded and saved again call the second slope of a bend its bias.
+    kept = {_SLOPE.sub(".act.beta", name): value for name, value in without_filters(tensors, where).items()}
     for name in [name for name in kept if f"{name}_g" in kept and f"{name}_v" in kept]:
         for other in (f"{name}_g", f"{name}_v") if name.startswith("generator.") else (name,):
             del kept[other]
