@@ -1,4 +1,4 @@
-"""The compiled loop of LSTM layers over several signals side by side: weights are read once per step for all of them."""
+"""The compiled loop of LSTM layers over signals side by side: weights are read once per step for all of them."""
 
 from __future__ import annotations
 

@@ -10,30 +10,45 @@ from tokaudio.nn._numba_kernels import _kernel
 from tokaudio.nn._numba_recurrent import _expm1
 
 _f = np.float32
-# Sums that run side by side, and values that enter each of them at a time.
-_SUMS, _STEP = 32, 8
+# Steps whose values are added up before they enter the sums.
+_STEP = 8
 
 
-@_kernel("void(float32[::1], float64[::1])")
-def add_moments(x: Any, out: Any) -> None:
-    """Add the sum and the sum of squares of x, in float64, to the two numbers of `out`."""
-    sums, squares = np.zeros(_SUMS), np.zeros(_SUMS)
-    whole = x.shape[0] // (_SUMS * _STEP) * (_SUMS * _STEP)
-    for i in range(0, whole, _SUMS * _STEP):
-        for j in range(_SUMS):
-            a, b = np.float64(x[i + j]), np.float64(x[i + _SUMS + j])
-            c, d = np.float64(x[i + 2 * _SUMS + j]), np.float64(x[i + 3 * _SUMS + j])
-            e, f = np.float64(x[i + 4 * _SUMS + j]), np.float64(x[i + 5 * _SUMS + j])
-            g, h = np.float64(x[i + 6 * _SUMS + j]), np.float64(x[i + 7 * _SUMS + j])
+@_kernel("void(float32[:,::1], float32[::1], float64[::1])")
+def add_moments(x: Any, bias: Any, out: Any) -> None:
+    """Add the sum and the sum of squares of `x + bias`, `[n, C]` and `[C]`, in float64 to the two numbers of `out`."""
+    channels = x.shape[1]
+    sums, squares = np.zeros(channels), np.zeros(channels)
+    whole = x.shape[0] // _STEP * _STEP
+    for i in range(0, whole, _STEP):
+        for j in range(channels):
+            z = bias[j]
+            a, b = np.float64(x[i, j] + z), np.float64(x[i + 1, j] + z)
+            c, d = np.float64(x[i + 2, j] + z), np.float64(x[i + 3, j] + z)
+            e, f = np.float64(x[i + 4, j] + z), np.float64(x[i + 5, j] + z)
+            g, h = np.float64(x[i + 6, j] + z), np.float64(x[i + 7, j] + z)
             sums[j] += ((a + b) + (c + d)) + ((e + f) + (g + h))
             squares[j] += ((a * a + b * b) + (c * c + d * d)) + ((e * e + f * f) + (g * g + h * h))
     for i in range(whole, x.shape[0]):
-        v = np.float64(x[i])
-        sums[i % _SUMS] += v
-        squares[i % _SUMS] += v * v
-    for j in range(_SUMS):
+        for j in range(channels):
+            v = np.float64(x[i, j] + bias[j])
+            sums[j] += v
+            squares[j] += v * v
+    for j in range(channels):
         out[0] += sums[j]
         out[1] += squares[j]
+
+
+@_kernel("void(float32[:,::1], float32[:,::1])")
+def add_diagonals(products: Any, out: Any) -> None:
+    """Write the sums over taps of `products[step + tap, tap]`, `[m + taps - 1, taps * D]` to `[m, D]`."""
+    columns = out.shape[1]
+    for i in range(out.shape[0]):
+        for j in range(columns):
+            out[i, j] = products[i, j]
+        for tap in range(1, products.shape[1] // columns):
+            for j in range(columns):
+                out[i, j] += products[i + tap, tap * columns + j]
 
 
 @_kernel("void(float32[:,::1], float32[::1], float32[::1], float32[:,::1])")

@@ -8,32 +8,21 @@ one pass with the activation, and nothing normalised is ever kept.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.nn.activations import ELU
+from tokaudio.nn.bare import compiled, convolve, spread
 from tokaudio.nn.conv import Conv1d, ConvTranspose1d, pad
 from tokaudio.nn.lstm import SkipLSTM
 from tokaudio.nn.stages import Residual, Sequence, Stage, Whole, stage_of
 
-# Numbers in the widest tensor of a slice: half a megabyte, so that what one layer writes the next finds in the cache.
-_SLICE = 2**17
-
-
-@cache
-def _compiled() -> Any:
-    """Return the compiled passes, or None where numba is missing or broken."""
-    try:
-        from tokaudio.nn import _numba_normed
-    except Exception:  # numba fails in many ways on platforms that it does not know
-        return None
-    return _numba_normed
+# Numbers in the widest tensor of a slice: a megabyte, so that what one step writes the next finds in the cache.
+_SLICE = 2**18
 
 
 class Normed(nn.Module):
@@ -68,13 +57,27 @@ class Normed(nn.Module):
         widest = max(self.conv.in_channels, self.conv.out_channels) * self.conv.stride
         slices = max(1, -(-length * widest // _SLICE))
         moments = torch.zeros(2, dtype=torch.float64)
+        bias = self.norm.bias.new_zeros(self.conv.out_channels) if self.conv.bias is None else self.conv.bias.detach()
         growth = self.conv.stride if isinstance(self.conv, ConvTranspose1d) else 1
-        rows, done = signal.rows.new_empty(length * growth, self.conv.out_channels), 0
-        for result in _convolved(self.conv, signal, length, slices, elu=elu):
-            add_moments(result, moments)
-            rows[done : done + len(result)] = result
-            done += len(result)
-        return Signal(rows[self.trim[0] : len(rows) - self.trim[1]], *self._affine(moments, rows.numel()))
+        rows = signal.rows.new_empty(length * growth, self.conv.out_channels)
+        for number in range(slices):
+            start, stop = length * number // slices, length * (number + 1) // slices
+            out = rows[start * growth : stop * growth]
+            self._convolve(signal, start, stop, out, elu=elu)
+            add_moments(out, bias, moments)
+        scale, shift = self._affine(moments, rows.numel())
+        shift += bias * scale
+        return Signal(rows[self.trim[0] : len(rows) - self.trim[1]], scale, shift)
+
+    def _convolve(self, signal: Signal, start: int, stop: int, out: Tensor, *, elu: bool) -> None:
+        """Write the steps from `start` to `stop`, without the bias; a transposed convolution has `stride` for each."""
+        conv = self.conv
+        if isinstance(conv, ConvTranspose1d):
+            spread(conv, _window(signal, start - 1, stop, elu=elu), out)
+            return
+        first = start * conv.stride - conv.padding[0]
+        after = (stop - 1) * conv.stride - conv.padding[0] + conv.span
+        convolve(conv, _window(signal, first, after, elu=elu, conv=conv), out)
 
     def _affine(self, moments: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return factor and summand `[D]` of the norm."""
@@ -108,18 +111,18 @@ class Signal:
         """Write the steps from `start` on to `out` `[m, C]`, through ELU if asked."""
         rows = self.rows[start : start + len(out)]
         other = None if self.other is None else self.other.rows[start : start + len(out)]
-        compiled = _compiled() if out.device.type == "cpu" else None
-        if compiled is None:
+        passes = compiled() if out.device.type == "cpu" else None
+        if passes is None:
             value = torch.addcmul(self.shift, rows, self.scale)
             if self.other is not None and other is not None:
                 value += torch.addcmul(self.other.shift, other, self.other.scale)
             out.copy_(F.elu(value) if elu else value)
         elif self.other is None or other is None:
-            (compiled.affine_elu if elu else compiled.affine)(
+            (passes.affine_elu if elu else passes.affine)(
                 rows.numpy(), self.scale.numpy(), self.shift.numpy(), out.numpy()
             )
         else:
-            (compiled.affine_sum_elu if elu else compiled.affine_sum)(
+            (passes.affine_sum_elu if elu else passes.affine_sum)(
                 rows.numpy(),
                 self.scale.numpy(),
                 other.numpy(),
@@ -162,7 +165,7 @@ def over_all(layers: Iterable[nn.Module], signal: Signal) -> Signal:
             continue
         if isinstance(layer, Normed):
             signal = layer.over(signal, elu=elu)
-        elif isinstance(layer, Residual) and not elu and isinstance(layer.body, Sequence):
+        elif isinstance(layer, Residual) and not elu:
             signal = _residual(layer, signal)
         else:
             signal = Signal.plain(stage_of(layer)(signal.value(elu=elu), True))
@@ -195,46 +198,32 @@ def _residual(unit: Residual, signal: Signal) -> Signal:
     if signal.other is not None:
         signal = Signal.plain(signal.value())
     past = signal if unit.shortcut is None else over_all([unit.shortcut], signal)
-    body = over_all(unit.body, signal)
+    body = over_all(unit.body if isinstance(unit.body, Sequence) else [unit.body], signal)
     if body.other is not None or past.other is not None:
         return Signal.plain(body.value() + past.value())
     return Signal(body.rows, body.scale, body.shift, past)
 
 
-def add_moments(rows: Tensor, out: Tensor) -> None:
-    """Add the sum and the sum of squares of rows, in float64, to the two numbers of `out`.
+def add_moments(rows: Tensor, bias: Tensor, out: Tensor) -> None:
+    """Add the sum and the sum of squares of `rows + bias`, in float64, to the two numbers of `out`.
 
     Example:
         >>> out = torch.zeros(2, dtype=torch.float64)
-        >>> add_moments(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), out)
+        >>> add_moments(torch.tensor([[1.0, 2.0], [3.0, 3.0]]), torch.tensor([0.0, 1.0]), out)
         >>> out
-        tensor([10., 30.], dtype=torch.float64)
+        tensor([11., 35.], dtype=torch.float64)
     """
-    compiled = _compiled() if rows.device.type == "cpu" else None
-    if compiled is not None:
-        compiled.add_moments(rows.contiguous().view(-1).numpy(), out.numpy())
+    passes = compiled() if rows.device.type == "cpu" else None
+    if passes is not None:
+        passes.add_moments(rows.numpy(), bias.numpy(), out.numpy())
         return
-    double = rows.double()
+    double = (rows + bias).double()
     out += torch.stack([double.sum(), double.square().sum()]).cpu()
 
 
 def _steps(conv: Conv1d, length: int) -> int:
     """Return how many steps a convolution gives for a signal of so many."""
     return (length + conv.padding[0] + conv.end_padding(length) - conv.span) // conv.stride + 1
-
-
-def _convolved(
-    conv: Conv1d | ConvTranspose1d, signal: Signal, length: int, slices: int, *, elu: bool
-) -> Iterator[Tensor]:
-    """Yield the `length` steps of a convolution in slices `[m, D]`; a transposed one gives `stride` for each."""
-    for number in range(slices):
-        start, stop = length * number // slices, length * (number + 1) // slices
-        if isinstance(conv, ConvTranspose1d):
-            yield conv.spread(_window(signal, start - 1, stop, elu=elu))
-        else:
-            first = start * conv.stride - conv.padding[0]
-            after = (stop - 1) * conv.stride - conv.padding[0] + conv.span
-            yield conv.valid(_window(signal, first, after, elu=elu, conv=conv))
 
 
 def _window(signal: Signal, start: int, stop: int, *, elu: bool, conv: Conv1d | None = None) -> Tensor:
