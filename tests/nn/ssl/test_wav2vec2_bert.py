@@ -99,9 +99,9 @@ def test_only_the_layers_that_are_asked_for_are_run(monkeypatch: pytest.MonkeyPa
     ran: list[ConformerLayer] = []
     forward = ConformerLayer.forward
 
-    def counted(layer: ConformerLayer, steps: Tensor) -> Tensor:
+    def counted(layer: ConformerLayer, steps: Tensor, real: int | None = None) -> Tensor:
         ran.append(layer)
-        return forward(layer, steps)
+        return forward(layer, steps, real)
 
     monkeypatch.setattr(ConformerLayer, "forward", counted)
     for number in range(4):
@@ -109,6 +109,17 @@ def test_only_the_layers_that_are_asked_for_are_run(monkeypatch: pytest.MonkeyPa
         assert_near(network(x, number), states[number])
         assert len(ran) == number
     assert_near(network(x), states[3])
+
+
+@pytest.mark.parametrize("real", [1, 20, 25])
+def test_filling_is_seen_by_nobody(real: int):
+    network, x = shaken(SIZES.make()), noise(2, 25, 12)
+    found = network(x, real=real)
+    assert_near(found[:, :real], network(x[:, :real]))
+    other = x.clone()
+    other[:, real:] = 7
+    assert_near(network(other, real=real), found)
+    assert bool(torch.isfinite(found).all())
 
 
 @pytest.mark.parametrize("layer", [-1, 4])

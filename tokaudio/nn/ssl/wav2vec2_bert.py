@@ -83,12 +83,13 @@ class Wav2Vec2Bert(nn.Module):
     def _layers(self) -> Iterable[nn.Module]:
         return self.encoder["layers"].children()
 
-    def forward(self, frames: Tensor, layer: int | None = None) -> Tensor:
+    def forward(self, frames: Tensor, layer: int | None = None, *, real: int | None = None) -> Tensor:
         """Map `[B, T, inputs]` to the hidden state `[B, T, D]` after so many layers; no later layer is run.
 
         Args:
             frames: normalised and paired mel frames.
             layer: 0 for the projected input; None for the last.
+            real: frames from this one on are filling: they begin as zeros, and no step sees them, not even itself.
 
         Raises:
             ValueError: if there is no such layer.
@@ -96,10 +97,10 @@ class Wav2Vec2Bert(nn.Module):
         wanted = self.sizes.layers if layer is None else layer
         if not 0 <= wanted <= self.sizes.layers:
             raise ValueError(f"layer must be from 0 to {self.sizes.layers}, got {layer}")
-        return next(islice(self.hidden_states(frames), wanted, None))
+        return next(islice(self.hidden_states(frames, real=real), wanted, None))
 
-    def hidden_states(self, frames: Tensor) -> Iterator[Tensor]:
-        """Yield the projected input `[B, T, D]` and what each layer makes of it, one at a time.
+    def hidden_states(self, frames: Tensor, *, real: int | None = None) -> Iterator[Tensor]:
+        """Yield the projected input `[B, T, D]` and what each layer makes of it, one at a time; `real` as above.
 
         Example:
             >>> network = Wav2Vec2BertSizes(width=8, hidden=16, layers=2, heads=2).make()
@@ -107,10 +108,10 @@ class Wav2Vec2Bert(nn.Module):
             [(1, 3, 8), (1, 3, 8), (1, 3, 8)]
         """
         parts = self.feature_projection
-        state = parts["projection"](parts["layer_norm"](frames))
+        state = _cleared(parts["projection"](parts["layer_norm"](frames)), real)
         yield state
         for layer in self._layers:
-            state = layer(state)
+            state = layer(state, real)
             yield state
 
 
@@ -125,11 +126,11 @@ class ConformerLayer(nn.Module):
         self.ffn2_layer_norm, self.ffn2 = _norm(sizes), FeedForward(sizes)
         self.final_layer_norm = _norm(sizes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `[B, T, D]` to `[B, T, D]`."""
+    def forward(self, x: Tensor, real: int | None = None) -> Tensor:
+        """Map `[B, T, D]` to `[B, T, D]`, seeing the first `real` steps only."""
         x = self.ffn1(self.ffn1_layer_norm(x), x)
-        x = self.self_attn(self.self_attn_layer_norm(x), x)
-        x = x + self.conv_module(x)
+        x = self.self_attn(self.self_attn_layer_norm(x), x, real)
+        x = x + self.conv_module(x, real)
         out: Tensor = self.final_layer_norm(self.ffn2(self.ffn2_layer_norm(x), x))
         return out
 
@@ -164,20 +165,21 @@ class DistanceAttention(nn.Module):
         )
         self.distance_embedding = nn.Embedding(sizes.back + sizes.ahead + 1, sizes.width // sizes.heads)
 
-    def forward(self, normed: Tensor, past: Tensor) -> Tensor:
-        """Return `past` plus what `normed` attends to, both `[B, T, D]`."""
+    def forward(self, normed: Tensor, past: Tensor, real: int | None = None) -> Tensor:
+        """Return `past` plus what `normed` attends to, of its first `real` steps, both `[B, T, D]`."""
         batch, steps, width = normed.shape
         query, key, value = (
             layer(normed).view(batch, steps, self.heads, -1).transpose(1, 2).flatten(0, 1)
             for layer in (self.linear_q, self.linear_k, self.linear_v)
         )
+        key, value = key[:, :real], value[:, :real]
         query = query * query.shape[-1] ** -0.5
         by_distance = query @ self.distance_embedding.weight.T
         seen = []
         # Some queries at a time: the table of all with all would grow with the square of the duration.
         for first in range(0, steps, _QUERIES):
             here = slice(first, first + _QUERIES)
-            bias = self._bias(by_distance[:, here], first, steps)
+            bias = self._bias(by_distance[:, here], first, key.shape[1])
             weights = torch.baddbmm(bias, query[:, here], key.transpose(1, 2)).softmax(-1)
             seen.append(torch.bmm(weights, value))
         mixed = torch.cat(seen, dim=1).view(batch, self.heads, steps, -1).transpose(1, 2).reshape(batch, steps, width)
@@ -189,11 +191,11 @@ class DistanceAttention(nn.Module):
         Args:
             by_distance: products `[B H, n, back + ahead + 1]` of the queries with every distance's vector.
             first: the step of the first query.
-            steps: T.
+            steps: how many keys there are.
         """
         count = by_distance.shape[1]
         # Keys before `near` are far behind all of these queries, keys from `far` on far ahead of all.
-        near, far = max(0, first - self.back), min(steps, first + count + self.ahead)
+        near, far = min(steps, max(0, first - self.back)), min(steps, first + count + self.ahead)
         at = torch.arange(first, first + count, device=by_distance.device)[:, None]
         distances = torch.arange(near, far, device=by_distance.device) - at
         chosen = distances.clamp(-self.back, self.ahead) + self.back
@@ -214,9 +216,9 @@ class ConvolutionPart(nn.Module):
         self.depthwise_conv = nn.Conv1d(width, width, sizes.taps, groups=width, bias=False)
         self.pointwise_conv2 = nn.Conv1d(width, width, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `[B, T, D]` to `[B, T, D]`."""
-        gated = F.glu(F.linear(self.layer_norm(x), self.pointwise_conv1.weight[..., 0]), -1)
+    def forward(self, x: Tensor, real: int | None = None) -> Tensor:
+        """Map `[B, T, D]` to `[B, T, D]`, seeing the first `real` steps only."""
+        gated = F.glu(F.linear(_cleared(self.layer_norm(x), real), self.pointwise_conv1.weight[..., 0]), -1)
         padded = F.pad(gated, (0, 0, self.taps - 1, 0))
         taps, count = self.depthwise_conv.weight[:, 0], x.shape[1]
         mixed = torch.stack([depthwise(item, taps, None, stride=1, dilation=1, count=count) for item in padded])
@@ -225,3 +227,10 @@ class ConvolutionPart(nn.Module):
 
 def _norm(sizes: Wav2Vec2BertSizes) -> nn.LayerNorm:
     return nn.LayerNorm(sizes.width, eps=sizes.eps)
+
+
+def _cleared(x: Tensor, real: int | None) -> Tensor:
+    """Return `[B, T, D]` with zeros after the first `real` steps."""
+    if real is None or real >= x.shape[1]:
+        return x
+    return F.pad(x[:, :real], (0, 0, 0, x.shape[1] - real))
