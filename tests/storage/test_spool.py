@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -69,11 +70,51 @@ def test_pieces_that_do_not_belong_together_are_refused() -> None:
     assert spool.num_frames == 5
 
 
-def test_side_information_is_refused() -> None:
+def with_extras(tokens: Tokens, **extras: torch.Tensor) -> Tokens:
+    return dataclasses.replace(tokens, extras=extras)
+
+
+@given(st.integers(0, 30), st.lists(st.integers(0, 30), max_size=4))
+def test_side_information_is_joined_in_time_and_shared_for_the_item(
+    tmp_path_factory: pytest.TempPathFactory, frames: int, cuts: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("spool")
+    tokens = whole(frames)
+    rows = torch.arange(2.0 * frames).view(1, frames, 2)
+    extras = {"frame_b": rows, "frame_a": rows[..., 0].to(torch.int16), "item_voice": torch.tensor([[1.0, -2.0]])}
+    tokens = with_extras(tokens, **extras, item_number=torch.tensor([3]))
+    edges = [0, *sorted(min(cut, frames) for cut in cuts), frames]
+    spool = TokenSpool()
+    for start, stop in itertools.pairwise(edges):
+        spool.add(tokens.frames(start, stop))
+    spool.write(folder / "spooled.npz")
+    write_npz(folder / "whole.npz", tokens)
+    assert (folder / "spooled.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+    assert spool.tokens() == tokens == read_npz(folder / "spooled.npz")
+
+
+def test_side_information_that_cannot_be_joined_is_refused() -> None:
     tokens = whole(3)
     deep = Tokens(tokens.codes, tokens.lengths, tokens.num_samples, SPEC, depth=torch.full((1, 3), 3))
     with pytest.raises(TokensError, match="depth"):
         TokenSpool().add(deep)
+    with pytest.raises(TokensError, match="frame_voice"):
+        TokenSpool().add(with_extras(tokens, voice=torch.ones(1)))
+    spool = TokenSpool()
+    spool.add(with_extras(tokens, frame_x=torch.ones(1, 3), item_y=torch.ones(1)))
+    other = [
+        ({}, "other extras"),
+        ({"frame_x": torch.ones(1, 3, dtype=torch.int64), "item_y": torch.ones(1)}, "frame_x differs"),
+        ({"frame_x": torch.ones(1, 3, 2), "item_y": torch.ones(1)}, "frame_x differs"),
+        ({"frame_x": torch.ones(1, 3), "item_y": torch.zeros(1)}, "item_y differs"),
+        ({"frame_x": torch.ones(1, 3), "item_y": torch.ones(1, 1)}, "item_y differs"),
+        ({"frame_x": torch.ones(1, 3, dtype=torch.bfloat16), "item_y": torch.ones(1)}, "bfloat16"),
+    ]
+    for extras, problem in other:
+        with pytest.raises(TokensError, match=problem):
+            spool.add(with_extras(tokens, **extras))
+    assert spool.num_frames == 3
+    assert spool.tokens().extras["frame_x"].shape == (1, 3)
 
 
 def test_existing_file_stays(tmp_path: Path) -> None:
