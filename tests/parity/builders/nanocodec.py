@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from tests.parity.compare import Level, ResidualLookup
 from tests.parity.filling import calibrate, scatter
-from tests.parity.peer import Peer, PeerCodes, PeerFacts
+from tests.parity.peer import Peer, PeerCodes, PeerFacts, reference_mode
 from tests.parity.signals import recording, signals
 
 RATE = 22_050
@@ -100,7 +100,8 @@ def codec_modules() -> tuple[Any, Any]:
     before = _taken()
     sys.meta_path.insert(0, finder)
     try:
-        return importlib.import_module(_LAYERS), importlib.import_module(_MODEL)
+        with reference_mode():
+            return importlib.import_module(_LAYERS), importlib.import_module(_MODEL)
     finally:
         sys.meta_path.remove(finder)
         _taken()
