@@ -19,6 +19,7 @@ from tokaudio.tokenizers.families.s3tokenizer import S3Tokenizer
 from tokaudio.tokenizers.families.snac import Snac
 from tokaudio.tokenizers.families.speechtokenizer import SpeechTokenizer
 from tokaudio.tokenizers.families.sqcodec import SQCodec
+from tokaudio.tokenizers.families.stablecodec import StableCodec
 from tokaudio.tokenizers.families.wavtokenizer import WavTokenizer
 from tokaudio.tokenizers.families.xcodec import XCodec
 from tokaudio.tokenizers.families.xcodec2 import NeuCodec, XCodec2
@@ -46,6 +47,7 @@ FAMILIES: dict[str, Family] = {
     Snac.FAMILY: Snac,
     SpeechTokenizer.FAMILY: SpeechTokenizer,
     SQCodec.FAMILY: SQCodec,
+    StableCodec.FAMILY: StableCodec,
     WavTokenizer.FAMILY: WavTokenizer,
     XCodec.FAMILY: XCodec,
     XCodec2.FAMILY: XCodec2,

@@ -51,6 +51,8 @@ FAMILIES: dict[str, str] = {
     "xcodec-wavlm-original": "xcodec:xcodec-wavlm-original",
     "higgs": "xcodec:higgs-hubert",
     "higgs-original": "xcodec:higgs-hubert-original",
+    "stable-codec": "stablecodec:plain",
+    "stable-codec-snake": "stablecodec:snake",
     "wavtokenizer-40": "wavtokenizer:40",
     "wavtokenizer-75": "wavtokenizer:75",
     "xcodec2": "xcodec2:xcodec2",
