@@ -3,6 +3,7 @@
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
 from tokaudio.quantizers.factorized import FactorizedVectorQuantizer
 from tokaudio.quantizers.finite_scalar import GroupedFiniteScalarQuantizer
+from tokaudio.quantizers.kmeans import KMeansQuantizer
 from tokaudio.quantizers.registry import list_quantizers, make_quantizer
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
@@ -13,6 +14,7 @@ __all__ = [
     "FactorizedVectorQuantizer",
     "FiniteScalarQuantizer",
     "GroupedFiniteScalarQuantizer",
+    "KMeansQuantizer",
     "Quantizer",
     "QuantizerOutput",
     "ResidualVectorQuantizer",

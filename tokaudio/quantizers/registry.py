@@ -9,6 +9,7 @@ from typing import Any
 from tokaudio.errors import CheckpointError, UnknownNameError
 from tokaudio.quantizers.base import Quantizer
 from tokaudio.quantizers.factorized import FactorizedVectorQuantizer
+from tokaudio.quantizers.kmeans import KMeansQuantizer
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
 from tokaudio.quantizers.split import SplitResidualVectorQuantizer
@@ -20,6 +21,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "fsq": FiniteScalarQuantizer,
     "split": SplitResidualVectorQuantizer,
     "factorized": FactorizedVectorQuantizer,
+    "kmeans": KMeansQuantizer,
 }
 
 
@@ -28,7 +30,7 @@ def list_quantizers() -> list[str]:
 
     Example:
         >>> list_quantizers()
-        ['factorized', 'fsq', 'rvq', 'split', 'vq']
+        ['factorized', 'fsq', 'kmeans', 'rvq', 'split', 'vq']
     """
     return sorted(QUANTIZERS)
 
