@@ -30,6 +30,8 @@ _RATES = (
     "chunking",
     "frame_multiple",
     "least_padding",
+    "segment_length",
+    "segment_stride",
     "paper",
     "origin",
 )

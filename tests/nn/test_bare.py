@@ -27,7 +27,7 @@ SHAPES = [
 
 @pytest.mark.parametrize(("inputs", "outputs", "taps", "stride", "dilation", "groups"), SHAPES)
 @pytest.mark.parametrize("compiled", [True, False])
-def test_convolutions(  # noqa: PLR0917 - one shape
+def test_convolutions(
     inputs: int,
     outputs: int,
     taps: int,

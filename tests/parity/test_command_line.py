@@ -16,11 +16,7 @@ from tokaudio.cli import run
 RECORDING = Path(__file__).parents[2] / "examples" / "audio" / "speech.wav"
 
 
-# Recognised, and refused until segments are supported.
-REFUSED = {"encodec-48k"}
-
-
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in REFUSED])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_recording_goes_through_the_shell_and_back(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,18 +43,6 @@ def test_a_recording_goes_through_the_shell_and_back(
     assert back.sample_rate == rate
     assert back.frames == -(-original.frames * rate // original.sample_rate)
     capsys.readouterr()
-
-
-@pytest.mark.parametrize("name", sorted(REFUSED))
-def test_what_is_not_supported_is_refused_in_one_line(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = build(name).save(tmp_path / "published")
-    capsys.readouterr()
-    assert run(["encode", str(RECORDING), str(tmp_path / "out.npz"), "-t", str(folder)]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "EnCodec" in error
-    assert not (tmp_path / "out.npz").exists()
 
 
 def test_the_list_says_what_every_family_is_and_how_far_it_was_compared(capsys: pytest.CaptureFixture[str]) -> None:

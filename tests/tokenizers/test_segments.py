@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
@@ -102,7 +104,7 @@ def test_segments_fade_into_each_other(given_cut: tuple[int, list[int]], size: i
     pieces = [size] * (codes.shape[1] // size) + [codes.shape[1] % size]
     assert torch.equal(decoded(codes, scale, pieces), whole)
     starts = [*scale.nonzero().flatten().tolist(), codes.shape[1]]
-    bounds = zip(starts, starts[1:], strict=False)
+    bounds = itertools.pairwise(starts)
     wanted = overlapped([decode([(codes[:, a:b], float(scale[a]))])[0] for a, b in bounds])
     assert whole.shape[1] >= num_samples
     assert_near(whole, wanted)

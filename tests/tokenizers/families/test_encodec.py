@@ -9,30 +9,45 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokaudio import Tokenizer
-from tokaudio.errors import CheckpointError
+from tests.near import assert_near
+from tokaudio import Tokenizer, Tokens
+from tokaudio.errors import CheckpointError, TokensError
 from tokaudio.nn.seanet import SEANet
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.testing import check_tokenizer
 from tokaudio.tokenizers.families.encodec import EnCodec
 from tokaudio.tokenizers.published import PublishedSource
+from tokaudio.tokenizers.segments import GROUP
 
 SMALL = SEANet(filters=4, dimension=8, causal=True)
 CENTRED = dataclasses.replace(SMALL, causal=False, conv_shortcut=False, ratios=(8, 5, 4, 4))
+STEREO = dataclasses.replace(SMALL, causal=False, channels=2, norm="group")
 
 
 def make(network: SEANet = SMALL) -> EnCodec:
     torch.manual_seed(0)
-    books = (CodebookSpec(16),) * 3
+    books, segmented = (CodebookSpec(16),) * 3, network.norm == "group"
     spec = TokenizerSpec(
-        "tiny", "compression", 8_000, network.hop_length, books, causal=network.causal, chunking="state"
+        "tiny",
+        "compression",
+        8_000,
+        network.hop_length,
+        books,
+        channels=network.channels,
+        causal=network.causal,
+        chunking="exact" if segmented else "state",
+        segment_length=3200 if segmented else None,
+        segment_stride=3040 if segmented else None,
     )
-    codec = EnCodec(spec, network, codebook_size=16, num_codebooks=3)
+    codec = EnCodec(spec, network, codebook_size=16, num_codebooks=3, normalize=segmented)
     for name, weight in codec.named_parameters():
-        if "table" not in name:
+        if ".norm." in name:
+            torch.nn.init.uniform_(weight, 0.8, 1.2)
+        elif "table" not in name:
             torch.nn.init.normal_(weight, std=1.5 / max(1, weight[0].numel()) ** 0.5 if weight.ndim > 1 else 0.1)
     codec.eval().requires_grad_(False)
-    codec.quantizer.initialise(codec.features(0.3 * torch.randn(4, 1, 16_000)).transpose(1, 2).flatten(0, 1))
+    noise = 0.3 * torch.randn(4, network.channels, 16_000)
+    codec.quantizer.initialise(codec.features(noise).transpose(1, 2).flatten(0, 1))
     return codec
 
 
@@ -54,10 +69,15 @@ def published(codec: EnCodec, layout: str) -> dict[str, Tensor]:
             tensors[f"{part}.{'layers' if layout == 'hub' else 'model'}.{rest}"] = value
             continue
         stem, _, kind = rest.replace(".body.", ".block.").rpartition(".")
+        normed = codec.network.norm == "group"
+        if normed:
+            stem, _, inner = stem.rpartition(".")
         transposed = part == "decoder" and stem in {"3", "6", "9", "12"}
         wrapper = "conv" if layout == "hub" else "convtr.convtr" if transposed else "conv.conv"
+        if normed and inner == "norm":
+            wrapper = "norm" if layout == "hub" else wrapper.partition(".")[0] + ".norm"
         key = f"{part}.{'layers' if layout == 'hub' else 'model'}.{stem}.{wrapper}.{kind}"
-        if kind == "weight":
+        if kind == "weight" and not normed:
             norm = value.flatten(1).norm(dim=1).view(-1, *[1] * (value.ndim - 1))
             tensors |= {f"{key}_g": norm, f"{key}_v": 3 * value}
         else:
@@ -69,15 +89,17 @@ def hub_config(network: SEANet, **more: Any) -> dict[str, Any]:
     return {
         "model_type": "encodec",
         "sampling_rate": 8_000,
-        "audio_channels": 1,
+        "audio_channels": network.channels,
         "num_filters": network.filters,
         "hidden_size": network.dimension,
         "upsampling_ratios": list(network.ratios),
         "use_causal_conv": network.causal,
         "use_conv_shortcut": network.conv_shortcut,
         "codebook_size": 16,
-        "chunk_length_s": None,
-        "normalize": False,
+        "chunk_length_s": 0.4 if network.norm == "group" else None,
+        "overlap": 0.05,
+        "norm_type": "time_group_norm" if network.norm == "group" else "weight_norm",
+        "normalize": network.norm == "group",
         **more,
     }
 
@@ -97,17 +119,19 @@ def write(
     return folder
 
 
-@pytest.mark.parametrize("network", [SMALL, CENTRED], ids=["causal", "centred"])
+@pytest.mark.parametrize("network", [SMALL, CENTRED, STEREO], ids=["causal", "centred", "segments"])
 def test_contract(network: SEANet):
-    check_tokenizer(make(network))
+    # More segments than are coded together.
+    check_tokenizer(make(network), longest=3.3 if network is STEREO else 6.3)
 
 
-@pytest.mark.parametrize("network", [SMALL, CENTRED], ids=["causal", "centred"])
+@pytest.mark.parametrize("network", [SMALL, CENTRED, STEREO], ids=["causal", "centred", "segments"])
 def test_hub_layout_loads_and_saves_as_ours(tmp_path: Path, network: SEANet):
     codec = make(network)
     loaded = Tokenizer.from_pretrained(write(tmp_path, codec))
     assert isinstance(loaded, EnCodec) and loaded.network == network
-    assert loaded.spec.chunking == "state" and loaded.spec.causal == network.causal
+    assert loaded.spec.chunking == codec.spec.chunking and loaded.spec.causal == network.causal
+    assert (loaded.spec.segments, loaded.normalize) == (codec.spec.segments, codec.normalize)
     sound = 0.3 * torch.randn(12_345)
     tokens = codec.encode(sound, 8_000)
     assert torch.equal(loaded.encode(sound, 8_000).codes, tokens.codes)
@@ -123,6 +147,71 @@ def test_release_files_say_their_sizes_by_their_shapes(tmp_path: Path):
     assert (loaded.spec.sample_rate, loaded.spec.num_codebooks) == (24_000, 3)
     sound = 0.3 * torch.randn(9_999)
     assert torch.equal(loaded.encode(sound, 24_000).codes, codec.encode(sound, 8_000).codes)
+
+
+def test_release_files_of_the_stereo_model_have_segments(tmp_path: Path):
+    codec = make(STEREO)
+    loaded = Tokenizer.from_pretrained(write(tmp_path, codec, "release"))
+    assert isinstance(loaded, EnCodec) and loaded.network == STEREO and loaded.normalize
+    spec = loaded.spec
+    assert (spec.sample_rate, spec.channels, spec.chunking, spec.causal) == (48_000, 2, "exact", False)
+    assert (spec.segment_length, spec.segment_stride) == (48_000, 47_520)
+
+
+def test_mono_is_both_channels_and_a_segment_is_scaled_back():
+    codec = make(STEREO)
+    sound = 0.3 * torch.randn(7_000)
+    tokens = codec.encode(sound, 8_000)
+    assert tokens == codec.encode(torch.stack([sound, sound]), 8_000)
+    assert tokens.codes.shape[2] == codec.spec.num_frames(7_000) == 10 + 10 + 3
+    scale = tokens.extras["frame_scale"][0]
+    for at, (start, stop) in zip((0, 10, 20), codec.spec.segments.cut(7_000), strict=True):
+        torch.testing.assert_close(scale[at], sound[start:stop].square().mean().sqrt() + 1e-8)
+    assert int((scale > 0).sum()) == 3
+    # A power of two changes no code, and the sound by that factor.
+    quiet = codec.encode(sound / 4, 8_000)
+    assert torch.equal(quiet.codes, tokens.codes)
+    assert_near(4 * codec.decode(quiet), codec.decode(tokens))
+
+
+def test_cut_segments_decode_alone():
+    codec = make(STEREO)
+    tokens = codec.encode(0.3 * torch.randn(2, 9_000), 8_000)
+    whole = codec.decode(tokens)
+    first, rest = tokens.frames(0, 10), tokens.frames(10)
+    assert torch.equal(codec.decode(first), whole[..., :3040])
+    # The second one has no neighbour to fade in from.
+    assert torch.equal(codec.decode(rest)[..., 160:], whole[..., 3200:])
+    assert torch.equal(codec.decode(Tokens.concatenate([first, rest])), whole)
+    pieces = torch.cat(list(codec.decode_blocks(tokens, block_frames=7)), dim=1)
+    assert torch.equal(pieces, whole[0])
+
+
+def test_codes_without_their_scale_are_not_decoded():
+    codec = make(STEREO)
+    bare = Tokens.from_codes(torch.zeros(3, 10, dtype=torch.int64), codec.spec)
+    for way in (codec.decode, lambda tokens: list(codec.decode_blocks(tokens))):
+        with pytest.raises(TokensError, match=r"frame_scale \[10\]"):
+            way(bare)
+    assert codec.embed(bare).shape == (1, 8, 10)
+    marked = dataclasses.replace(bare, extras={"frame_scale": torch.eye(10)[:1]})
+    assert codec.decode(marked).shape == (1, 2, 3040)
+
+
+def test_batches_of_empty_and_other_clips():
+    codec = make(STEREO)
+    clips = [torch.randn(2, n) for n in (0, 1, 5000)]
+    tokens = codec.encode(clips, 8_000)
+    for item, clip in zip(tokens, clips, strict=True):
+        assert item == codec.encode(clip, 8_000)
+
+
+def test_memory_does_not_grow_with_duration(monkeypatch: pytest.MonkeyPatch):
+    codec, most = make(STEREO), []
+    run = codec.encode_segments
+    monkeypatch.setattr(codec, "encode_segments", lambda blocks: [most.append(len(blocks)), run(blocks)][1])
+    codec.encode(torch.randn(2, 40_000), 8_000)
+    assert max(most) == GROUP and sum(most) == 14
 
 
 def test_release_files_of_other_models_need_a_configuration(tmp_path: Path):
