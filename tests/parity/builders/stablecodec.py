@@ -30,8 +30,12 @@ RATE, LATENTS = 16_000, 6
 GRID = [([5] * LATENTS, 1.0), ([5] * LATENTS, 0.25)]
 # Modules for diffusion and for training: they import a dozen packages, and are themselves imported by name only.
 PLACEHOLDERS = {
-    "stable_audio_tools.models.diffusion": ["ConditionedDiffusionModel", "DAU1DCondWrapper", "UNet1DCondWrapper"]
-    + ["DiTWrapper"],
+    "stable_audio_tools.models.diffusion": [
+        "ConditionedDiffusionModel",
+        "DAU1DCondWrapper",
+        "DiTWrapper",
+        "UNet1DCondWrapper",
+    ],
     "stable_audio_tools.inference.sampling": ["sample"],
     "stable_codec.model": ["StableCodec"],
 }
