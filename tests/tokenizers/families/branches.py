@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 from pathlib import Path
@@ -70,6 +71,12 @@ def make(name: str) -> XCodec:
     codec.encoder.join.bias.sub_(latents.mean(0))
     codec.quantizer.initialise((latents - latents.mean(0)) * 1.0)
     return codec
+
+
+@functools.cache
+def shared(name: str) -> XCodec:
+    """Return a codec of `make` that is made once, for tests that do not change it."""
+    return make(name)
 
 
 _SPEECH = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.near import assert_near
-from tests.tokenizers.families.branches import SIZES, make, noise, publish
+from tests.tokenizers.families.branches import SIZES, make, noise, publish, shared
 from tokaudio import Tokenizer
 from tokaudio.errors import CheckpointError
 from tokaudio.nn.windows import Windows
@@ -22,21 +22,21 @@ from tokaudio.tokenizers.published import PublishedSource
 EVERY = [(name, layout) for name in ("xcodec", "wavlm", "higgs") for layout in ("transformers", "original")]
 
 
-@pytest.mark.parametrize("name", ["quick", "quick-higgs"])
-def test_every_promise_holds(name: str):
-    check_tokenizer(make(name))
+def test_every_promise_holds():
+    # The one with more parts: its own resampler, and codebooks searched in a narrower space.
+    check_tokenizer(shared("quick-higgs"))
 
 
 @pytest.mark.parametrize("name", ["quick", "quick-higgs", "xcodec", "wavlm", "higgs"])
 def test_codes_are_diverse_enough_for_these_tests(name: str):
-    codec = make(name)
+    codec = shared(name)
     codes = codec.encode(noise(60 * codec.spec.hop_length)).codes
     assert min(len(row.unique()) for row in codes[0]) > 8
 
 
 @pytest.mark.parametrize(("name", "layout"), EVERY)
 def test_published_files_load_and_save_as_ours(tmp_path: Path, name: str, layout: Any):
-    codec, sound = make(name), noise(4_003)
+    codec, sound = shared(name), noise(4_003)
     folder = publish(tmp_path / "in", codec, layout)
     wanted = codec.encode(sound)
     for path in (folder, next(folder.glob("*.[ps][ta]*"))):
@@ -51,7 +51,7 @@ def test_published_files_load_and_save_as_ours(tmp_path: Path, name: str, layout
 
 @pytest.mark.parametrize(("name", "rate", "hop"), [("xcodec", 16_000, 320), ("higgs", 24_000, 960)])
 def test_the_spec_says_what_the_files_say(tmp_path: Path, name: str, rate: int, hop: int):
-    spec = Tokenizer.from_pretrained(publish(tmp_path, make(name), "transformers")).spec
+    spec = Tokenizer.from_pretrained(publish(tmp_path, shared(name), "transformers")).spec
     assert (spec.kind, spec.chunking, spec.causal, spec.sample_rate, spec.hop_length) == (
         "hybrid",
         "none",
@@ -66,7 +66,7 @@ def test_the_spec_says_what_the_files_say(tmp_path: Path, name: str, rate: int, 
 @pytest.mark.parametrize("name", ["quick", "quick-higgs"])
 @pytest.mark.parametrize("length", [1, 20, 30, 31, 399, 4_001])
 def test_latents_and_sound_are_those_of_the_networks(name: str, length: int):
-    codec, sound = make(name), noise(length)
+    codec, sound = shared(name), noise(length)
     hop = codec.spec.hop_length
     tokens = codec.encode(sound)
     frames = -(-length // hop)
@@ -89,7 +89,7 @@ def test_both_branches_are_heard():
 
 
 def test_decoding_is_exact_in_pieces():
-    codec = make("quick-higgs")
+    codec = shared("quick-higgs")
     tokens = codec.encode(noise(40_000))
     wanted = codec.decode(tokens)[0]
     for size in (1, 7, 400):
@@ -163,7 +163,7 @@ def test_damaged_weights_are_refused_by_name(
     tmp_path: Path, name: str, layout: Any, change: dict[str, Any], message: str
 ):
     with pytest.raises(CheckpointError, match=message):
-        Tokenizer.from_pretrained(publish(tmp_path, make(name), layout, change))
+        Tokenizer.from_pretrained(publish(tmp_path, shared(name), layout, change))
 
 
 @pytest.mark.parametrize(
@@ -190,12 +190,12 @@ def test_impossible_configurations_are_refused(
     tmp_path: Path, name: str, layout: Any, fields: dict[str, Any], message: str
 ):
     with pytest.raises(CheckpointError, match=message):
-        Tokenizer.from_pretrained(publish(tmp_path, make(name), layout, **fields))
+        Tokenizer.from_pretrained(publish(tmp_path, shared(name), layout, **fields))
 
 
 @pytest.mark.parametrize(("name", "layout"), EVERY[::2] + EVERY[5:])
 def test_weights_without_a_configuration_are_recognised_and_refused(tmp_path: Path, name: str, layout: Any):
-    publish(tmp_path, make(name), layout)
+    publish(tmp_path, shared(name), layout)
     for path in (*tmp_path.glob("*.json"), *tmp_path.glob("*.yaml")):
         path.unlink()
     with pytest.raises(CheckpointError, match="without a configuration"):
@@ -204,7 +204,7 @@ def test_weights_without_a_configuration_are_recognised_and_refused(tmp_path: Pa
 
 @pytest.mark.parametrize(("name", "layout"), EVERY)
 def test_each_family_knows_its_own(tmp_path: Path, name: str, layout: Any):
-    source = PublishedSource(publish(tmp_path, make(name), layout))
+    source = PublishedSource(publish(tmp_path, shared(name), layout))
     assert [kind.recognises(source) for kind in (XCodec, Higgs, DAC)] == [name != "higgs", name == "higgs", False]
     if name != "higgs":
         with pytest.raises(CheckpointError, match="is a X-Codec checkpoint, not a Higgs tokenizer one"):
@@ -212,7 +212,7 @@ def test_each_family_knows_its_own(tmp_path: Path, name: str, layout: Any):
 
 
 def test_parts_that_do_not_agree_are_refused():
-    codec = make("quick")
+    codec = shared("quick")
     with pytest.raises(CheckpointError, match="not those of the network"):
         XCodec(dataclasses.replace(codec.spec, hop_length=40), codec.sizes)
     with pytest.raises(CheckpointError, match="does not fit X-Codec"):
