@@ -259,24 +259,69 @@ class Mean(nn.Module):
         return _MeanStage([stage_of(branch) for branch in self.branches])
 
 
+class Late:
+    """Steps that wait for what comes later of them: the next ones are added to results without being joined first."""
+
+    def __init__(self) -> None:
+        self.waiting: Tensor | None = None
+
+    def __len__(self) -> int:
+        return 0 if self.waiting is None else len(self.waiting)
+
+    def add_to(self, out: Tensor, block: Tensor) -> None:
+        """Add the first `len(out)` of the steps that wait and `block` to `out`; the others wait on."""
+        n, held = len(out), len(self)
+        early = min(n, held)
+        if early and self.waiting is not None:
+            out[:early] += self.waiting[:early]
+        if n > early:
+            out[early:] += block[: n - early]
+        if n >= held:
+            self.waiting = block[n - held :].clone() if n - held < len(block) else None
+        elif self.waiting is not None:
+            self.waiting = torch.cat([self.waiting[n:], block])
+
+
+class ResidualUnit(Residual):
+    """A [`Residual`][tokaudio.nn.stages.Residual] whose body owns its results, so that its input may be added to them.
+
+    Example:
+        >>> unit = ResidualUnit(ActivatedConv(LeakyReLU(), Conv1d(2, 2, 3, padding=(1, 1))))
+        >>> unit(torch.zeros(1, 2, 5)).shape
+        torch.Size([1, 2, 5])
+    """
+
+    def stage(self) -> Stage:
+        """Return a fresh stage."""
+        return _UnitStage(stage_of(self.body))
+
+
+class _UnitStage:
+    """A residual unit in the course of one signal."""
+
+    def __init__(self, body: Stage) -> None:
+        self._body, self._past = body, Late()
+
+    def __call__(self, block: Tensor, last: bool) -> Tensor:
+        """Map the next block `[n, C]` to the steps `[m, C]` for which the body is ready."""
+        out = self._body(block, last)
+        self._past.add_to(out, block)
+        return out
+
+
 class _MeanStage:
     """Branches in the course of one signal: what is ready in one of them waits for the others."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
-        self._stages = stages
-        self._waiting: list[Tensor | None] = [None] * len(stages)
+        self._stages = [(stage, Late()) for stage in stages]
 
     def __call__(self, block: Tensor, last: bool) -> Tensor:
         """Map the next block `[n, C]` to the steps `[m, D]` for which all branches are ready."""
-        results = []
-        for stage, waiting in zip(self._stages, self._waiting, strict=True):
-            result = stage(block, last)
-            results.append(result if waiting is None else torch.cat([waiting, result]))
-        ready = min(map(len, results))
-        self._waiting = [result[ready:].clone() if len(result) > ready else None for result in results]
-        total = results[0][:ready].clone()
-        for result in results[1:]:
-            total += result[:ready]
+        results = [stage(block, last) for stage, _ in self._stages]
+        ready = min(len(late) + len(result) for result, (_, late) in zip(results, self._stages, strict=True))
+        total = results[0].new_zeros(ready, results[0].shape[1])
+        for result, (_, late) in zip(results, self._stages, strict=True):
+            late.add_to(total, result)
         return total.div_(len(results))
 
 
@@ -303,9 +348,9 @@ def residual_layer(
         torch.Size([1, 4, 9])
     """
 
-    def unit(size: int, dilation: int) -> Residual:
+    def unit(size: int, dilation: int) -> ResidualUnit:
         first, second = conv(channels, channels, size, dilation), conv(channels, channels, size, 1)
-        return Residual(
+        return ResidualUnit(
             Modules(ActivatedConv(activation(name, channels), first), ActivatedConv(activation(name, channels), second))
         )
 

@@ -37,6 +37,8 @@ class NanoCodec(Codec):
     """
 
     FAMILY, TITLE = "nanocodec", "NanoCodec"
+    # Longer than elsewhere: at 88 steps a second, two seconds use the widest weights too little.
+    block_seconds = 4.0
 
     def __init__(
         self,
