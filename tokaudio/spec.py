@@ -106,7 +106,7 @@ class TokenizerSpec:
         origin: where the weights come from.
         frame_multiple: a signal is filled up to so many frames, or a multiple of it.
         least_padding: zero samples that follow the last sample at least, before that; below zero, where so many
-            samples after the last whole frame have none, unless there is no other frame.
+            samples at the end (less than two hops) have no frame, unless there is no other.
         codebook_indices: which codebooks of the full tokenizer these are; empty where they are its first ones.
             Set by `select`, so that codes 2 and 5 are never decoded as codes 0 and 1.
         segment_length: samples of the segments that are coded each alone (EnCodec 48 kHz); None for one whole signal.
@@ -147,7 +147,7 @@ class TokenizerSpec:
         require_int("hop_length", self.hop_length)
         require_int("channels", self.channels)
         require_int("frame_multiple", self.frame_multiple)
-        require_int("least_padding", self.least_padding, minimum=1 - self.hop_length)
+        require_int("least_padding", self.least_padding, minimum=1 - 2 * self.hop_length)
         if self.decode_sample_rate is not None:
             require_int("decode_sample_rate", self.decode_sample_rate)
         if not isinstance(self.causal, bool):

@@ -226,23 +226,27 @@ class FourierHead(nn.Module):
     def __init__(self, channels: int, n_fft: int, hop_length: int) -> None:
         super().__init__()
         self.n_fft, self.hop_length = n_fft, hop_length
+        # Pieces are filled up with zeros to whole hops.
+        self.rest = -n_fft % hop_length
         self.cut = (n_fft - hop_length) // 2
+        self.end = n_fft - hop_length - self.cut + self.rest
         self.out = nn.Linear(channels, n_fft + 2)
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.register_buffer("window", F.pad(torch.hann_window(n_fft), (0, self.rest)), persistent=False)
 
     def frames(self, rows: Tensor) -> Tensor:
-        """Return windowed pieces of sound `[..., n_fft]` of frames `[..., C]`."""
+        """Return windowed pieces of sound `[..., n_fft + rest]` of frames `[..., C]`."""
         magnitude, phase = self.out(rows).chunk(2, -1)
         # The limit is the published one: no frame may drown the others.
         spectrum = torch.polar(magnitude.exp().clamp(max=1e2), phase)
-        return torch.fft.irfft(spectrum, self.n_fft) * self.window
+        pieces = torch.fft.irfft(spectrum, self.n_fft)
+        return (F.pad(pieces, (0, self.rest)) if self.rest else pieces) * self.window
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, T]` to `[B, 1, S]`."""
         frames = self.frames(x.transpose(1, 2))
         weight = self.window.square().expand(1, frames.shape[1], -1)
         samples = overlap_add(frames, self.hop_length) / overlap_add(weight, self.hop_length).clamp(min=1e-11)
-        return samples[:, None, self.cut : samples.shape[1] - self.cut]
+        return samples[:, None, self.cut : samples.shape[1] - self.end]
 
     def stage(self) -> Stage:
         """Return a fresh stage."""
@@ -254,7 +258,7 @@ class FourierStage:
 
     def __init__(self, head: FourierHead) -> None:
         self._head = head
-        self._overlaps = head.n_fft // head.hop_length
+        self._overlaps = len(head.window) // head.hop_length
         self._open = head.window.new_zeros(self._overlaps - 1, head.hop_length)
         self._squares = head.window.square().view(self._overlaps, head.hop_length)
         self._envelope = self._squares.sum(0)
@@ -281,7 +285,7 @@ class FourierStage:
                 weights[row] = self._weight(first + row, total)
         samples = (done / weights.clamp(min=1e-11)).flatten()
         if last:
-            samples = samples[: max(0, len(samples) - self._head.cut)]
+            samples = samples[: max(0, len(samples) - self._head.end)]
         cut = min(self._skip, len(samples))
         self._skip -= cut
         return samples[cut:, None]

@@ -12,6 +12,7 @@ from tokaudio.tokenizers.families.dac import DAC
 from tokaudio.tokenizers.families.encodec import EnCodec
 from tokaudio.tokenizers.families.facodec import FACodec
 from tokaudio.tokenizers.families.higgs import Higgs
+from tokaudio.tokenizers.families.focalcodec import FocalCodec
 from tokaudio.tokenizers.families.mimi import Mimi
 from tokaudio.tokenizers.families.nanocodec import NanoCodec
 from tokaudio.tokenizers.families.qwen3tts import Qwen3TTS
@@ -40,6 +41,7 @@ FAMILIES: dict[str, Family] = {
     EnCodec.FAMILY: EnCodec,
     FACodec.FAMILY: FACodec,
     Higgs.FAMILY: Higgs,
+    FocalCodec.FAMILY: FocalCodec,
     Mimi.FAMILY: Mimi,
     NanoCodec.FAMILY: NanoCodec,
     Qwen3TTS.FAMILY: Qwen3TTS,

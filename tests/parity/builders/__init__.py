@@ -21,6 +21,7 @@ FAMILIES: dict[str, str] = {
     "encodec-24k": "encodec:24k",
     "encodec-32k": "encodec:32k",
     "encodec-48k": "encodec:48k",
+    "encodec-48k-original": "encodec:48k-original",
     "dac-16k": "dac:16k",
     "dac-24k": "dac:24k",
     "dac-44k": "dac:44k",
@@ -35,6 +36,9 @@ FAMILIES: dict[str, str] = {
     "mimi-moshi": "mimi:moshi",
     "bigcodec": "bigcodec:",
     "facodec": "facodec:",
+    "focalcodec-50hz": "focalcodec:50hz",
+    "focalcodec-25hz": "focalcodec:25hz",
+    "focalcodec-12.5hz": "focalcodec:12.5hz",
     "nanocodec-0.6kbps": "nanocodec:0.6kbps",
     "nanocodec-1.78kbps": "nanocodec:1.78kbps",
     "nanocodec-1.89kbps": "nanocodec:1.89kbps",
@@ -57,6 +61,8 @@ FAMILIES: dict[str, str] = {
     "wavtokenizer-75": "wavtokenizer:75",
     "xcodec2": "xcodec2:xcodec2",
     "neucodec": "xcodec2:neucodec",
+    "dualcodec-12hz": "dualcodec:12hz",
+    "dualcodec-25hz": "dualcodec:25hz",
 }
 
 

@@ -49,10 +49,16 @@ class FrontEnd(nn.Module):
             for width in sizes.conv_widths[: 1 if self.over_time else None]
         )
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Map `[B, S]` to `[B, T, C]`; items of a batch are all of S samples."""
+    def forward(self, waveform: Tensor, *, fill: bool = False) -> Tensor:
+        """Map `[B, S]` to `[B, T, C]`; items of a batch are all of S samples.
+
+        With `fill`, what is too short for a convolution is filled up with zeros at its end, so that every signal has
+        one frame at least.
+        """
         x = waveform[:, None]
         for index, conv in enumerate(self.convs):
+            if fill and isinstance(conv, StridedConv):
+                x = F.pad(x, (0, max(0, conv.kernel_size - x.shape[2])))
             x = conv(x)
             if self.over_time:
                 x = self.norms[0](x) if index == 0 else x

@@ -105,6 +105,31 @@ class SpeechModel(nn.Module):
             total = total + state
         return total[0] / (len(self.layers) + 1)
 
+    def frames(self, waveform: Tensor, *, fill: bool = False) -> Tensor:
+        """Return what the convolutions give the transformer, of one signal: the first half of `hidden_states`.
+
+        Args:
+            waveform: samples `[S]`.
+            fill: give signals that are too short one frame, of convolutions whose input is filled up with zeros.
+
+        Returns:
+            `[T, D]`.
+
+        Raises:
+            ValueError: for samples too few for one frame, unless they are filled up.
+        """
+        if fill and 0 < len(waveform) < self.sizes.shortest:
+            front = self.front(normalised(waveform[None], self.sizes.normalise), fill=True)
+            out: Tensor = self.projection(self.front_norm(front))[0]
+            return out
+        self._checked(waveform, None)
+        return self._entering(waveform)[0]
+
+    def last_state(self, frames: Tensor) -> Tensor:
+        """Return the last hidden state `[T, D]` of what `frames` gave `[T, D]`: the second half of `hidden_states`."""
+        *_, last = self._states(frames[None], len(self.layers))
+        return last[0]
+
     def _entering(self, waveform: Tensor) -> Tensor:
         """Return what enters the transformer `[1, T, D]`, from one signal `[S]`."""
         waveform = normalised(waveform[None], self.sizes.normalise)
