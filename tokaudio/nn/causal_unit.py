@@ -16,6 +16,7 @@ from tokaudio.nn.conv import Conv1d, causal
 from tokaudio.nn.dilated_unit import KERNEL_SIZE, Tables, convolved
 from tokaudio.nn.hifigan import ActivatedConv, Into
 from tokaudio.nn.stages import Pointwise, Residual, Sequence, Stage
+from tokaudio.nn.winograd import TILE
 
 _EPS = 1e-9
 
@@ -120,7 +121,7 @@ class _CausalStage:
         if not n:
             return block
         held, block, reach = self._held, block.contiguous(), len(self._held)
-        tile = dilated_unit.TILE * self._dilation
+        tile = TILE * self._dilation
         inner = convolved(self._tables, self._dilation, held, block, -(-n // tile))
         out = torch.add(block, self._tables.mix_bias).addmm_(inner[:n], self._tables.mix)
         self._held = block[n - reach :].clone() if n >= reach else torch.cat([held[n:], block])

@@ -18,18 +18,9 @@ from torch import Tensor, nn
 from tokaudio.nn.activations import Snake
 from tokaudio.nn.conv import Conv1d
 from tokaudio.nn.stages import Residual, Sequence, Stage
+from tokaudio.nn.winograd import FILTER, TILE
 
 KERNEL_SIZE = 7
-# Steps computed at a time, and how a filter of 3 taps [3] becomes the 6 factors of the products.
-TILE = 4
-_FILTER = (
-    (1 / 4, 0, 0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
-)
 
 
 class Tables(NamedTuple):
@@ -119,7 +110,7 @@ def tables_from(before: Tensor, wide: Conv1d, after: Tensor, mix: Conv1d) -> Tab
         torch.Size([6, 4, 4])
     """
     taps = wide.weight.permute(2, 1, 0).double()
-    factors = torch.tensor(_FILTER, dtype=torch.float64)
+    factors = torch.tensor(FILTER, dtype=torch.float64)
 
     def transformed(start: int) -> Tensor:
         return torch.tensordot(factors, taps[start : start + 3], 1).float().contiguous()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tokaudio.nn.conv import Conv1d
 from tokaudio.nn.stages import Residual, Sequence, Stage, Whole, stage_of
+from tokaudio.nn.winograd import Factors, centred, pays
 
 # Groups of every norm over time.
 GROUPS = 32
@@ -71,16 +72,19 @@ class ResnetUnit(Residual):
         for _ in range(2):
             layers += [TimeNorm(channels), nn.SiLU(), Conv1d(channels, channels, 3, padding=(1, 1))]
         super().__init__(Sequence(*layers))
+        self._factors = Factors(), Factors()
 
     def stage(self) -> Stage:
         """Return a fresh stage."""
         return Whole(self._whole)
 
     def _whole(self, steps: Tensor) -> Tensor:
-        out = steps
+        out, factors = steps, iter(self._factors)
         for layer in self.body.children():
             if isinstance(layer, Conv1d):
-                out = wide_product(layer, out)
+                made = next(factors)
+                fewer = pays(out, layer.out_channels)
+                out = centred(out, made.of(layer.weight), layer.bias) if fewer else wide_product(layer, out)
             else:
                 out = F.silu(out, inplace=True) if isinstance(layer, nn.SiLU) else stage_of(layer)(out, True)
         return out.add_(steps)
