@@ -1,5 +1,7 @@
 """EnCodec 24, 32 and 48 kHz (arXiv:2210.13438): the port in transformers, in three published layouts.
 
+At 48 kHz also the package of the first release, which cuts signals into segments in its own way.
+
 Layouts: `transformers` (model.safetensors with today's weight-norm names, config.json), `transformers-2023`
 (pytorch_model.bin with `weight_g` and `weight_v`, config.json), and `original` (the flat state dict of the release
 files, which hold no configuration; not for 32 kHz, which was never released so).
@@ -7,6 +9,7 @@ files, which hold no configuration; not for 32 kHz, which was never released so)
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -106,6 +109,60 @@ class EncodecPeer(Peer):
             torch.save(old_weight_norm(self.model.state_dict()), folder / "pytorch_model.bin")
 
 
+class OriginalPeer(Peer):
+    """The package of the first release, run on whole signals, with the weights and the latents of a port.
+
+    Args:
+        port: transformers' model.
+        model: the package's.
+    """
+
+    def __init__(self, port: EncodecPeer, model: Any) -> None:
+        self.port, self.model = port, model
+        name = f"{port.facts.name}-original"
+        self.facts = dataclasses.replace(port.facts, name=name, oracle="encodec", layouts=("original",))
+
+    def _encode(self, audio: Tensor, num_codebooks: int) -> PeerCodes:
+        self.model.set_target_bandwidth(num_codebooks * 10 * 150 / 1000)
+        frames = self.model.encode(audio)
+        scale = torch.cat([scale for _, scale in frames], dim=1)
+        return PeerCodes(torch.cat([codes for codes, _ in frames], dim=2), audio.shape[-1], {"scale": scale})
+
+    def _decode(self, codes: PeerCodes) -> Tensor:
+        lengths = [-(-(last - first) // 320) for first, last in self.port.segments(codes.num_samples)]
+        scales = codes.extras["scale"].split(1, dim=1)
+        sound: Tensor = self.model.decode(list(zip(codes.codes.split(lengths, dim=2), scales, strict=True)))
+        return sound
+
+    def _features(self, audio: Tensor) -> Tensor:
+        return self.port._features(audio)
+
+    def _lookups(self, audio: Tensor) -> Sequence[ResidualLookup]:
+        return self.port._lookups(audio)
+
+    def _save(self, folder: Path, layout: str) -> None:
+        self.port._save(folder, layout)
+
+
+def build_original(*, seed: int, full_size: bool) -> OriginalPeer:
+    """Return the 48 kHz model of the package of the first release, with the weights of the port."""
+    from encodec import EncodecModel
+    from encodec.modules import SEANetDecoder, SEANetEncoder
+    from encodec.quantization import ResidualVectorQuantizer
+
+    port = _port("48k", seed=seed, full_size=full_size)
+    filters = port.model.config.num_filters
+    networks = [
+        network(channels=2, n_filters=filters, norm="time_group_norm", causal=False)
+        for network in (SEANetEncoder, SEANetDecoder)
+    ]
+    quantizer = ResidualVectorQuantizer(dimension=128, n_q=16, bins=1024)
+    bandwidths = [1.5 * count for count in range(1, 17)]
+    model = EncodecModel(*networks, quantizer, bandwidths, 48_000, 2, normalize=True, segment=1.0).eval()
+    model.load_state_dict(original_names(port.model.state_dict()), strict=True)
+    return OriginalPeer(port, model)
+
+
 def normalised(model: Any, piece: Tensor) -> Tensor:
     """Return a piece `[B, C, S]` as the 48 kHz encoder gets it: divided by the RMS of its mono mix."""
     if not model.config.normalize:
@@ -146,8 +203,14 @@ def _is_transposed(state: dict[str, Tensor], prefix: str) -> bool:
     return weight.shape[0] != state[f"{base}bias"].shape[0]
 
 
-def build(variant: str, *, seed: int, full_size: bool) -> EncodecPeer:
+def build(variant: str, *, seed: int, full_size: bool) -> EncodecPeer | OriginalPeer:
     """Return a filled EnCodec; reduced to 8 filters unless `full_size`."""
+    if variant == "48k-original":
+        return build_original(seed=seed, full_size=full_size)
+    return _port(variant, seed=seed, full_size=full_size)
+
+
+def _port(variant: str, *, seed: int, full_size: bool) -> EncodecPeer:
     from transformers import EncodecConfig, EncodecModel
 
     settings = CONFIGS[variant] | ({} if full_size else {"num_filters": 8})
