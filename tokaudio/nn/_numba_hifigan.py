@@ -8,16 +8,17 @@ import numpy as np
 
 from tokaudio.nn._numba_kernels import _INV_PI, _P, _PI, _ROUND, _kernel
 
-_SLOPE = np.float32(0.01)
 _ZERO = np.float32(0)
 
 
-@_kernel("void(float32[:,::1], float32[::1], float32[::1], float32[:,::1])")
-def half_snake(x: Any, alpha: Any, scale: Any, out: Any) -> None:
-    """Write `x + scale * sin(alpha * x) ** 2` for the first channels, as many as `alpha` has, else a leaky ReLU."""
-    bent = alpha.shape[0]
+@_kernel("void(float32[:,::1], float32[::1], float32[::1], float32[::1], float32[:,::1])")
+def half_snake(x: Any, alpha: Any, scale: Any, slope: Any, out: Any) -> None:
+    """Write `y + scale * sin(alpha * x) ** 2` of `[n, C]`; y is x, times the slope where it is negative.
+
+    One formula for all channels, so that vectors of them may hold both kinds: a Snake has slope 1, a ReLU scale 0.
+    """
     for i in range(x.shape[0]):
-        for j in range(bent):
+        for j in range(x.shape[1]):
             v = x[i, j]
             t = v * alpha[j]
             k = (t * _INV_PI + _ROUND) - _ROUND
@@ -25,10 +26,7 @@ def half_snake(x: Any, alpha: Any, scale: Any, out: Any) -> None:
             q = r * r
             p = (((_P[0] * q + _P[1]) * q + _P[2]) * q + _P[3]) * q + _P[4]
             s = r + r * q * p
-            out[i, j] = v + scale[j] * s * s
-        for j in range(bent, x.shape[1]):
-            v = x[i, j]
-            out[i, j] = v if v > _ZERO else v * _SLOPE
+            out[i, j] = max(v, _ZERO) + slope[j] * min(v, _ZERO) + scale[j] * s * s
 
 
 @_kernel("void(float32[:,:,::1], float32[:,:,:,::1], float32[::1], float32[:,:,::1])")

@@ -23,6 +23,7 @@ Activation = Literal["elu", "lrelu", "snake", "half_snake"]
 Into = Callable[[Tensor, Tensor], Tensor]
 
 _SLOPE = 0.01
+_LOOP = 512
 _PAIR = 2
 
 
@@ -69,15 +70,26 @@ class HalfSnake(nn.Module):
 
     def into(self) -> Into:
         """Return a function that writes the result for `[n, C]` to memory of that shape, and returns it."""
-        alpha = self.alpha.detach().contiguous()
-        scale = (alpha + 1e-9).reciprocal()
+        rest = self.alpha.new_zeros(self.channels - self.bent)
+        alpha = torch.cat([self.alpha.detach(), rest])
+        scale = torch.cat([(self.alpha.detach() + 1e-9).reciprocal(), rest])
+        slope = torch.cat([torch.ones_like(self.alpha.detach()), rest + _SLOPE])
+        # Several steps side by side where channels are few: loops are then long enough for whole vectors.
+        side = max(1, _LOOP // self.channels)
+        wide = [factor.repeat(side) for factor in (alpha, scale, slope)]
 
         def write(steps: Tensor, out: Tensor) -> Tensor:
             steps = steps.detach()
             compiled = _compiled() if steps.device.type == "cpu" and steps.dtype == torch.float32 else None
             if compiled is None:
                 return out.copy_(self(steps.T[None])[0].T.detach())
-            compiled.half_snake(steps.contiguous().numpy(), alpha.numpy(), scale.numpy(), out.numpy())
+            steps = steps.contiguous()
+            full = len(steps) // side * side
+            for part, target, factors in (
+                (steps[:full].view(-1, side * self.channels), out[:full].view(-1, side * self.channels), wide),
+                (steps[full:], out[full:], (alpha, scale, slope)),
+            ):
+                compiled.half_snake(part.numpy(), *(factor.numpy() for factor in factors), target.numpy())
             return out
 
         return write
