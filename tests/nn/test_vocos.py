@@ -142,3 +142,22 @@ def test_impossible_sizes_are_refused(sizes: dict[str, int]):
     good = {"latents": 6, "dim": 64, "intermediate_dim": 40, "layers": 2, "n_fft": 32, "hop_length": 8}
     with pytest.raises(ValueError, match="must be a multiple of hop_length"):
         Vocos(**(good | sizes))
+
+
+@pytest.mark.parametrize(("n_fft", "hop"), [(1024, 320), (16, 5), (10, 4), (12, 4)])
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+def test_a_head_whose_pieces_are_no_whole_hops(n_fft: int, hop: int, count: int) -> None:
+    torch.manual_seed(0)
+    head, x = FourierHead(8, n_fft, hop), torch.randn(1, 8, count)
+    cut = (n_fft - hop) // 2
+    with torch.no_grad():
+        pieces = head.frames(x.transpose(1, 2))[0, :, :n_fft]
+        total, weight = torch.zeros(2, (count - 1) * hop + n_fft)
+        for index, piece in enumerate(pieces):
+            total[index * hop : index * hop + n_fft] += piece
+            weight[index * hop : index * hop + n_fft] += torch.hann_window(n_fft).square()
+        wanted = (total / weight.clamp(min=1e-11))[cut : cut + count * hop]
+        assert_near(head(x)[0, 0], wanted)
+        stage = head.stage()
+        found = torch.cat([stage(block, i == count - 1) for i, block in enumerate(x[0].T.split(1))])
+        assert_near(found[:, 0], wanted)
