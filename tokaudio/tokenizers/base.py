@@ -23,7 +23,7 @@ from tokaudio.nn.determinism import exact_inference
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.clips import split_clips
 from tokaudio.tokenizers.fingerprint import fingerprint_of
-from tokaudio.tokenizers.pieces import Collector, Encoded, extras_of, item_extras, padded
+from tokaudio.tokenizers.pieces import Collector, Encoded, extras_of, item_extras, padded, tokens_of
 from tokaudio.tokenizers.streams import Streaming
 from tokaudio.tokens import Tokens
 
@@ -354,15 +354,7 @@ class Tokenizer(nn.Module, ABC):
         return [item.to(self.device) for item in items], resampled
 
     def _tokens(self, codes: list[Tensor], num_samples: list[int], k: int, provenance: dict[str, str]) -> Tokens:
-        lengths = [item.shape[1] for item in codes]
-        return Tokens(
-            padded(codes, 1).to(self.device) if codes else self._no_codes(k)[None][:0],
-            torch.tensor(lengths, dtype=torch.int64, device=self.device),
-            torch.tensor(num_samples, dtype=torch.int64, device=self.device),
-            self.spec.select(k),
-            self.fingerprint,
-            provenance=provenance,
-        )
+        return tokens_of(codes, num_samples, self.spec.select(k), self.fingerprint, provenance, self.device)
 
     def _with_extras(
         self, encoded: list[Encoded], num_samples: list[int], k: int, provenance: dict[str, str]

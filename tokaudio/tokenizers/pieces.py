@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.streams import Stream
 from tokaudio.tokens import Tokens
 
@@ -85,6 +86,34 @@ def padded(rows: Sequence[Tensor], dim: int) -> Tensor:
     return batch
 
 
+def tokens_of(  # noqa: PLR0917 - the fields of `Tokens`
+    codes: Sequence[Tensor],
+    num_samples: Sequence[int],
+    spec: TokenizerSpec,
+    fingerprint: str,
+    provenance: Mapping[str, str],
+    device: torch.device,
+) -> Tokens:
+    """Return the `Tokens` of items with codes `[K, T]` each, right-padded with zeros.
+
+    Example:
+        >>> from tokaudio.spec import CodebookSpec
+        >>> spec = TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(8),))
+        >>> codes = [torch.ones(1, n, dtype=torch.int64) for n in (1, 2)]
+        >>> tokens_of(codes, [320, 640], spec, "", {}, torch.device("cpu")).codes.tolist()
+        [[[1, 0]], [[1, 1]]]
+    """
+    none = torch.zeros(0, spec.num_codebooks, 0, dtype=torch.int64)
+    return Tokens(
+        (padded(codes, 1) if codes else none).to(device),
+        torch.tensor([item.shape[1] for item in codes], dtype=torch.int64, device=device),
+        torch.tensor(num_samples, dtype=torch.int64, device=device),
+        spec,
+        fingerprint,
+        provenance=provenance,
+    )
+
+
 def extras_of(items: Sequence[Encoded]) -> dict[str, Tensor]:
     """Return the side information of a batch: every extra with the items in its first dimension.
 
@@ -106,7 +135,7 @@ def item_extras(tokens: Tokens, frames: slice, device: torch.device) -> dict[str
     """Return the side information of some frames of the first item, without its item dimension.
 
     Example:
-        >>> from tokaudio.spec import CodebookSpec, TokenizerSpec
+        >>> from tokaudio.spec import CodebookSpec
         >>> spec = TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(8),))
         >>> facts = torch.zeros(1, 1, 3, dtype=torch.int64), torch.tensor([3]), torch.tensor([960]), spec
         >>> tokens = Tokens(*facts, extras={"frame_scale": torch.tensor([[1.0, 2.0, 3.0]])})
