@@ -35,6 +35,8 @@ class ResidualScalarQuantizer(Quantizer):
         ([7812, 7812], 0.0)
     """
 
+    _here: Tensor
+
     def __init__(self, stages: Sequence[tuple[Sequence[int], float]]) -> None:
         """Make the stages.
 
@@ -56,6 +58,8 @@ class ResidualScalarQuantizer(Quantizer):
                 raise ValueError(f"scale must be above 0, got {scale}")
         self.dim = widths.pop()
         self.codebook_sizes = tuple(math.prod(levels) for levels, _ in self.stages)
+        # Nothing is learned: this says only which device the module is on.
+        self.register_buffer("_here", torch.zeros(()), persistent=False)
 
     def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
         """Return codes `[B, k, T]` of vectors `[B, D, T]`."""
@@ -84,7 +88,8 @@ class ResidualScalarQuantizer(Quantizer):
         if not 0 <= index < self.num_codebooks:
             raise IndexError(f"codebook index must be in 0..{self.num_codebooks - 1}, got {index}")
         stage = self.stages[index]
-        return _points(_digits_of(torch.arange(self.codebook_sizes[index]), stage), stage, torch.float32)
+        codes = torch.arange(self.codebook_sizes[index], device=self._here.device)
+        return _points(_digits_of(codes, stage), stage, torch.float32)
 
     def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
         """Quantize `[B, D, T]`; gradients pass straight through the rounding, and through tanh."""

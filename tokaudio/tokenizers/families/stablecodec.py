@@ -120,7 +120,7 @@ class StableCodec(Codec):
         # The networks are shared, not copied: they are large.
         with torch.device("meta"):
             other = StableCodec.from_config(config)
-        other.encoder, other.decoder = self.encoder, self.decoder
+        other.encoder, other.quantizer, other.decoder = self.encoder, quantizer.to(self.device), self.decoder
         return other.train(self.training)
 
     @classmethod
