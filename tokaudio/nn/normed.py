@@ -60,14 +60,31 @@ class Normed(nn.Module):
         bias = self.norm.bias.new_zeros(self.conv.out_channels) if self.conv.bias is None else self.conv.bias.detach()
         growth = self.conv.stride if isinstance(self.conv, ConvTranspose1d) else 1
         rows = signal.rows.new_empty(length * growth, self.conv.out_channels)
+        matrix = None if elu else self._matrix(signal)
+        if matrix is not None:
+            bias = torch.addmv(bias, self.conv.weight.detach()[:, :, 0], signal.shift)
         for number in range(slices):
             start, stop = length * number // slices, length * (number + 1) // slices
             out = rows[start * growth : stop * growth]
-            self._convolve(signal, start, stop, out, elu=elu)
+            if matrix is not None:
+                torch.mm(signal.rows[start:stop], matrix, out=out)
+            else:
+                self._convolve(signal, start, stop, out, elu=elu)
             add_moments(out, bias, moments)
         scale, shift = self._affine(moments, rows.numel())
         shift += bias * scale
         return Signal(rows[self.trim[0] : len(rows) - self.trim[1]], scale, shift)
+
+    def _matrix(self, signal: Signal) -> Tensor | None:
+        """Return the weight `[C, D]` of a convolution of one tap with a signal's factor in it; None for others.
+
+        `(x * scale + shift) W` is `x (scale W) + shift W`, so nothing has to be normalised before such a product.
+        """
+        conv = self.conv
+        if not isinstance(conv, Conv1d) or signal.other is not None:
+            return None
+        plain = (conv.kernel_size, conv.stride, conv.groups, *conv.padding) == (1, 1, 1, 0, 0)
+        return (conv.weight.detach()[:, :, 0] * signal.scale).T if plain else None
 
     def _convolve(self, signal: Signal, start: int, stop: int, out: Tensor, *, elu: bool) -> None:
         """Write the steps from `start` to `stop`, without the bias; a transposed convolution has `stride` for each."""
