@@ -71,6 +71,12 @@ def test_stages_wait_for_the_end() -> None:
     assert torch.equal(stage(sound[60:], True), encoder.stage()(sound, True))
 
 
+def test_gradients_change_nothing() -> None:
+    encoder, sound = loud(NET.encoder()), random(100, 2)
+    wanted = encoder.stage()(sound, True)
+    assert_near(encoder.requires_grad_(True).stage()(sound, True), wanted)
+
+
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=5))
 @settings(max_examples=10, deadline=None)
 def test_several_signals_are_what_each_is_alone(lengths: list[int]) -> None:

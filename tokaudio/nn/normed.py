@@ -121,8 +121,8 @@ class Signal:
 
     @classmethod
     def plain(cls, rows: Tensor) -> Signal:
-        """Return a signal that is its rows."""
-        return cls(rows, rows.new_ones(rows.shape[1]), rows.new_zeros(rows.shape[1]))
+        """Return a signal that is its rows, without their gradients: stages are for inference."""
+        return cls(rows.detach(), rows.new_ones(rows.shape[1]), rows.new_zeros(rows.shape[1]))
 
     def write(self, start: int, out: Tensor, *, elu: bool) -> None:
         """Write the steps from `start` on to `out` `[m, C]`, through ELU if asked."""
