@@ -22,7 +22,7 @@ def test_options_reach_the_constructor():
 
 
 def test_an_unknown_name_is_answered_with_those_that_exist():
-    with pytest.raises(UnknownNameError, match="'rqv'; there are factorized, fsq, rvq, split, vq"):
+    with pytest.raises(UnknownNameError, match="'rqv'; there are factorized, fsq, kmeans, rvq, split, vq"):
         make_quantizer("rqv", {})
 
 

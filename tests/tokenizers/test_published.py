@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -249,6 +251,15 @@ def test_weights_take_the_layout_of_the_module():
     strides = conv.weight.stride()
     load_tensors(conv, {"weight": torch.ones(3, 4, 5), "bias": torch.ones(3)}, "x.pt")
     assert conv.weight.stride() == strides != torch.ones(3, 4, 5).stride()
+
+
+def test_the_meta_device_needs_no_compiler():
+    code = (
+        "import sys, torch; from tokaudio.quantizers.codebook import Codebook;"
+        "from tokaudio.tokenizers.building import skeleton; skeleton(lambda: Codebook(4, 2));"
+        "sys.exit('torch._dynamo.convert_frame' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_random_weights_are_left_out_only_while_making():

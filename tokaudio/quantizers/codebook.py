@@ -66,7 +66,8 @@ class Codebook(nn.Module):
         super().__init__()
         self.size, self.dim, self.metric, self.learning = size, dim, metric, learning
         self.decay, self.revive_below, self.seed = decay, revive_below, seed
-        table = torch.randn(size, dim, generator=torch.Generator().manual_seed(seed)) / dim**0.5
+        table = torch.empty(size, dim)
+        nn.init.normal_(table, std=dim**-0.5, generator=torch.Generator().manual_seed(seed))
         if learning == "gradient":
             self.table = nn.Parameter(table)
         else:

@@ -9,6 +9,7 @@ from tokaudio.errors import UnknownNameError
 from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokenizers.families.bigcodec import BigCodec
 from tokaudio.tokenizers.families.dac import DAC
+from tokaudio.tokenizers.families.dualcodec import DualCodec
 from tokaudio.tokenizers.families.encodec import EnCodec
 from tokaudio.tokenizers.families.facodec import FACodec
 from tokaudio.tokenizers.families.higgs import Higgs
@@ -24,6 +25,7 @@ from tokaudio.tokenizers.families.stablecodec import StableCodec
 from tokaudio.tokenizers.families.wavtokenizer import WavTokenizer
 from tokaudio.tokenizers.families.xcodec import XCodec
 from tokaudio.tokenizers.families.xcodec2 import NeuCodec, XCodec2
+from tokaudio.tokenizers.semantic import SemanticTokenizer
 from tokaudio.tokenizers.spectral_codec import SpectralCodec
 
 
@@ -36,8 +38,10 @@ class Family(Protocol):
 
 FAMILIES: dict[str, Family] = {
     SpectralCodec.FAMILY: SpectralCodec,
+    SemanticTokenizer.FAMILY: SemanticTokenizer,
     BigCodec.FAMILY: BigCodec,
     DAC.FAMILY: DAC,
+    DualCodec.FAMILY: DualCodec,
     EnCodec.FAMILY: EnCodec,
     FACodec.FAMILY: FACodec,
     Higgs.FAMILY: Higgs,

@@ -1,4 +1,4 @@
-"""Codecs whose encoder sees the whole signal somewhere: in windows where signals are long, and said to be so."""
+"""Tokenizers whose encoder sees the whole signal somewhere: in windows where signals are long, and said to be so."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import Any
 from torch import Tensor
 
 from tokaudio.nn.windows import Windows
+from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokens import Tokens
 
 
-class WindowedCodec(Codec):
-    """A codec with a layer in its encoder that sees the whole signal.
+class InWindows(Tokenizer):
+    """A tokenizer with a layer in its encoder that sees the whole signal.
 
     Signals of up to `window_seconds` are encoded as a whole, as references do; longer ones in windows of two thirds of
     that with 4 s of context on both sides, in memory that does not grow. Their codes are an approximation then, and the
     tokens' provenance says so under `windows`. Streams give exactly what the whole signal gives, when a window, or the
     signal, is complete.
 
-    A family hands [`windows`][tokaudio.tokenizers.windowed.WindowedCodec.windows] to the layer when it makes a stage.
+    A family hands [`windows`][tokaudio.tokenizers.windowed.InWindows.windows] to the layer when it makes a stage.
 
     Attributes:
         window_seconds: None for the whole signal whatever its length.
 
     Example:
-        >>> WindowedCodec.window_seconds
+        >>> InWindows.window_seconds
         60.0
     """
 
@@ -67,3 +68,7 @@ class WindowedCodec(Codec):
         rate = float(self.spec.frame_rate)
         note = f"{windows.steps / rate:g} s, context {windows.context / rate:g} s: approximate"
         return dataclasses.replace(tokens, provenance={**tokens.provenance, "windows": note})
+
+
+class WindowedCodec(InWindows, Codec):
+    """A [`Codec`][tokaudio.tokenizers.codec.Codec] with such a layer in its encoder."""

@@ -61,7 +61,8 @@ class FrontEnd(nn.Module):
                 x = F.pad(x, (0, max(0, conv.kernel_size - x.shape[2])))
             x = conv(x)
             if self.over_time:
-                x = self.norms[0](x) if index == 0 else x
+                # Of a single step, torch refuses the variance: it is zero, and what is left is the bias.
+                x = x if index else self.norms[0](x) if x.shape[2] > 1 else self.norms[0](x.expand(-1, -1, 2))[..., :1]
             else:
                 x = self.norms[index](x.transpose(1, 2)).transpose(1, 2)
             x = F.gelu(x)

@@ -130,6 +130,15 @@ class SpeechModel(nn.Module):
         *_, last = self._states(frames[None], len(self.layers))
         return last[0]
 
+    def later_states(self, frames: Tensor, layers: Sequence[int]) -> Tensor:
+        """Return hidden states `[len(layers), T, D]` of what `frames` gave `[T, D]`: the second half, for any layers.
+
+        Raises:
+            ValueError: for a layer that is not there.
+        """
+        wanted = self._numbers(layers)
+        return self._chosen(self._states(frames[None], max(wanted)), wanted)[:, 0]
+
     def _entering(self, waveform: Tensor) -> Tensor:
         """Return what enters the transformer `[1, T, D]`, from one signal `[S]`."""
         waveform = normalised(waveform[None], self.sizes.normalise)
@@ -156,11 +165,14 @@ class SpeechModel(nn.Module):
 
     def _checked(self, waveform: Tensor, layers: Sequence[int] | None) -> list[int]:
         """Return the numbers of the layers that are wanted, from 0 on."""
-        count = len(self.layers)
         if waveform.ndim not in (1, 2):
             raise ValueError(f"waveform must be [S] or [B, S], got {list(waveform.shape)}")
         if self.sizes.frames(waveform.shape[-1]) < 1:
             raise ValueError(f"{waveform.shape[-1]} samples are fewer than the {self.sizes.shortest} of one frame")
+        return self._numbers(layers)
+
+    def _numbers(self, layers: Sequence[int] | None) -> list[int]:
+        count = len(self.layers)
         wanted = list(range(count + 1)) if layers is None else [n + count + 1 if n < 0 else n for n in layers]
         if not wanted or not all(0 <= number <= count for number in wanted):
             raise ValueError(f"layers must be from 0 to {count}, got {layers}")

@@ -1,0 +1,200 @@
+"""Semantic tokenizers: hidden states of a self-supervised speech model, each layer with centroids of its own.
+
+Discrete HuBERT, WavLM and wav2vec 2.0, as in HuBERT (arXiv:2106.07447), GSLM (arXiv:2102.01192) and the DASB benchmark
+(arXiv:2406.14294). Attention sees the whole signal; sounds of more than a minute go through windows with context.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from tokaudio.audio.blocks import BlockStream
+from tokaudio.errors import CheckpointError
+from tokaudio.nn.ssl import SpeechModel, SpeechSizes
+from tokaudio.nn.windows import Windowed
+from tokaudio.quantizers import KMeansQuantizer
+from tokaudio.spec import CodebookSpec, TokenizerSpec
+from tokaudio.tokenizers.codec import check_samples
+from tokaudio.tokenizers.encode_only import EncodeOnly
+from tokaudio.tokenizers.windowed import InWindows
+
+SAMPLE_RATE = 16_000
+_BLOCK_SECONDS = 10
+
+
+class SemanticTokenizer(InWindows, EncodeOnly):
+    """A speech model and k-means over some of its layers: one codebook per layer, or several where they are residual.
+
+    `features` are the hidden states of all chosen layers side by side, `[len(layers) * D, T]`; `codebooks` and `embed`
+    lie in the same space.
+
+    Attributes:
+        backbone: the speech model, without the layers above the highest one chosen.
+        layers: the numbers of the layers, in the order of their codebooks; 0 is what enters the transformer.
+        quantizer: the centroids.
+
+    Example:
+        >>> sizes = SpeechSizes(width=32, layers=4, heads=2, inner=64, conv_widths=(16,) * 7)
+        >>> tokenizer = SemanticTokenizer.untrained("tiny", sizes, layers=(1, 3), codebook_size=50).eval()
+        >>> tokenizer.encode(torch.zeros(16_000), 16_000)
+        Tokens(tiny, 2 codebooks x 49 frames, 1.00 s, 0.56 kbps)
+    """
+
+    FAMILY = "semantic"
+    use_instead: ClassVar[str] = "decode with a vocoder that was trained on these units"
+
+    def __init__(
+        self, spec: TokenizerSpec, sizes: SpeechSizes, layers: Sequence[int], *, codebook_size: int, stages: int = 1
+    ) -> None:
+        """Make an untrained tokenizer.
+
+        Args:
+            spec: its facts; hop and codebooks must agree with the rest.
+            sizes: of the speech model.
+            layers: different numbers from 0 to `sizes.layers`.
+            codebook_size: V, centroids per codebook.
+            stages: codebooks per layer, each for what the ones before it leave over.
+
+        Raises:
+            CheckpointError: if the parts do not agree.
+        """
+        super().__init__(spec)
+        self.sizes, self.layers = sizes, tuple(layers)
+        if not layers or len(set(layers)) < len(self.layers) or not all(0 <= n <= sizes.layers for n in self.layers):
+            raise CheckpointError(
+                f"{spec.name}: layers are {list(layers)}; give different ones from 0 to {sizes.layers}"
+            )
+        self.backbone = SpeechModel(sizes, layers=max(self.layers))
+        self.quantizer = KMeansQuantizer(
+            len(self.layers) * sizes.width, codebook_size, parts=len(self.layers), stages=stages
+        )
+        for name, facts, parts in (
+            ("sample_rate", spec.sample_rate, SAMPLE_RATE),
+            ("channels", spec.channels, 1),
+            ("hop_length", spec.hop_length, sizes.hop_length),
+            ("least_padding", spec.least_padding, 1 - sizes.shortest),
+            ("codebook sizes", spec.codebook_sizes, self.quantizer.codebook_sizes),
+        ):
+            if facts != parts:
+                raise CheckpointError(f"{spec.name}: {name} is {facts} in the spec and {parts} in the network")
+
+    @classmethod
+    def untrained(
+        cls,
+        name: str,
+        sizes: SpeechSizes,
+        layers: Sequence[int],
+        *,
+        codebook_size: int,
+        stages: int = 1,
+        licence: str = "",
+        paper: str = "",
+        origin: str = "",
+    ) -> SemanticTokenizer:
+        """Make an untrained tokenizer and its spec.
+
+        Args:
+            name: of the tokenizer.
+            sizes: of the speech model.
+            layers: as for the constructor.
+            codebook_size: centroids per codebook.
+            stages: codebooks per layer.
+            licence: of the weights.
+            paper: identifier of the publication.
+            origin: where the weights come from.
+
+        Raises:
+            CheckpointError: if the parts do not agree.
+        """
+        spec = TokenizerSpec(
+            name=name,
+            kind="semantic",
+            sample_rate=SAMPLE_RATE,
+            hop_length=sizes.hop_length,
+            codebooks=(CodebookSpec(codebook_size, role="semantic"),) * (len(layers) * stages),
+            least_padding=1 - sizes.shortest,
+            licence=licence,
+            paper=paper,
+            origin=origin,
+        )
+        return cls(spec, sizes, layers, codebook_size=codebook_size, stages=stages)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> SemanticTokenizer:
+        """Make an untrained tokenizer from what `config.json` holds.
+
+        Raises:
+            CheckpointError: if a field is missing or unknown.
+        """
+        try:
+            backbone: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in config["backbone"].items()
+            }
+            spec, sizes = TokenizerSpec.from_dict(config["spec"]), SpeechSizes(**backbone)
+            return cls(spec, sizes, config["layers"], **config["kmeans"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"the configuration does not fit a semantic tokenizer: {error}") from error
+
+    def config(self) -> dict[str, Any]:
+        """Return the family's name, the sizes of the speech model, and the layers."""
+        return {
+            "family": self.FAMILY,
+            "backbone": dataclasses.asdict(self.sizes),
+            "layers": list(self.layers),
+            "kmeans": {"codebook_size": self.spec.codebook_sizes[0], "stages": self.quantizer.stages},
+        }
+
+    def codebooks(self) -> list[Tensor]:
+        """Return every codebook as vectors `[V, D]`, zero outside its own layer."""
+        return [self.quantizer.codebook(index) for index in range(self.spec.num_codebooks)]
+
+    def _encode(self, samples: Tensor, num_codebooks: int) -> Tensor:
+        return self._codes(self._hidden(samples[0], num_codebooks), num_codebooks)
+
+    def _features(self, samples: Tensor) -> Tensor:
+        return self._hidden(samples[0], self.spec.num_codebooks).T
+
+    def _embed(self, codes: Tensor) -> Tensor:
+        return self.quantizer.decode(codes)
+
+    def _no_features(self) -> Tensor:
+        return torch.zeros(0, self.quantizer.dim, dtype=torch.float32, device=self.device)
+
+    def _encoder_stream(self, num_codebooks: int) -> BlockStream:
+        kept: list[Tensor] = []
+
+        def run(block: Tensor, last: bool) -> Tensor:
+            kept.append(block[:, 0])
+            if not last:
+                return block.new_zeros(0, num_codebooks, dtype=torch.int64)
+            return self._codes(self._hidden(torch.cat(kept), num_codebooks), num_codebooks).T
+
+        return BlockStream(
+            run,
+            1,
+            _BLOCK_SECONDS * SAMPLE_RATE,
+            self._no_codes(num_codebooks),
+            device=self.device,
+            check=check_samples,
+        )
+
+    def _hidden(self, samples: Tensor, num_codebooks: int) -> Tensor:
+        """Return the layers `[T, L * D]` that so many codebooks take, side by side, of one signal `[S]`."""
+        layers = self.layers[: -(-num_codebooks // self.quantizer.stages)]
+
+        def states(frames: Tensor) -> Tensor:
+            return self.backbone.later_states(frames, layers).transpose(0, 1).flatten(1)
+
+        frames = self.backbone.frames(samples, fill=True)
+        return states(frames) if self.windows is None else Windowed(states, self.windows)(frames, True)
+
+    def _codes(self, hidden: Tensor, num_codebooks: int) -> Tensor:
+        """Return codes `[k, T]` of layers `[T, l * D]`, l up to L."""
+        missing = self.quantizer.dim - hidden.shape[1]
+        rows = torch.nn.functional.pad(hidden, (0, missing)) if missing else hidden
+        return self.quantizer.encode(rows.T[None], num_codebooks=num_codebooks)[0]
