@@ -17,8 +17,10 @@ from tokaudio.testing import check_tokenizer
 from tokaudio.tokenizers.families.dac import DAC
 from tokaudio.tokenizers.families.higgs import Higgs
 from tokaudio.tokenizers.families.xcodec import XCodec
+from tokaudio.tokenizers.families.xcodec_files import names_of
 from tokaudio.tokenizers.published import PublishedSource
 
+_CONVS, _BLOCKS = "encoder.semantic.convolutions", "encoder_semantic.conv_blocks"
 EVERY = [(name, layout) for name in ("xcodec", "wavlm", "higgs") for layout in ("transformers", "original")]
 
 
@@ -86,6 +88,56 @@ def test_both_branches_are_heard():
         value.mul_(1.5)
         assert (codec.features(sound) - wanted).abs().max() > 1e-3
         value.copy_(kept)
+
+
+def test_loud_sound_stays_loud():
+    codec = make("quick")
+    codec.decoder[1].exit.weight.mul_(100.0)
+    assert codec.decode(codec.encode(noise(4_000))).abs().max() > 1.5
+
+
+@pytest.mark.parametrize(
+    ("layout", "wanted"),
+    [
+        (
+            "transformers",
+            {
+                "encoder.acoustic.blocks.3.0.body.1.bias": "acoustic_encoder.block.3.res_unit1.conv1.bias",
+                f"{_CONVS}.0.weight": "encoder_semantic.conv.weight",
+                f"{_CONVS}.1.body.1.weight": f"{_BLOCKS}.0.res_units.0.conv1.weight",
+                f"{_CONVS}.2.body.3.weight": f"{_BLOCKS}.0.res_units.1.conv2.weight",
+                f"{_CONVS}.3.bias": f"{_BLOCKS}.0.conv.bias",
+                f"{_CONVS}.4.body.1.weight": f"{_BLOCKS}.1.res_units.0.conv1.weight",
+                "encoder.join.weight": "fc.weight",
+                "quantizer.levels.2.book.table": "quantizer.quantizers.2.codebook.embed",
+                "quantizer.levels.1.down.weight": "quantizer.quantizers.1.project_in.weight",
+                "quantizer.levels.1.up.bias": "quantizer.quantizers.1.project_out.bias",
+                "decoder.0.bias": "fc2.bias",
+                "decoder.1.exit.weight": "acoustic_decoder.conv2.weight",
+            },
+        ),
+        (
+            "original",
+            {
+                "encoder.acoustic.blocks.3.0.body.1.bias": "encoder.block.4.block.0.block.1.bias",
+                f"{_CONVS}.0.weight": "encoder_semantic.conv.conv.weight",
+                f"{_CONVS}.5.body.1.weight": f"{_BLOCKS}.1.res_units.1.conv1.conv.weight",
+                f"{_CONVS}.5.body.3.weight": f"{_BLOCKS}.1.res_units.1.conv2.weight",
+                f"{_CONVS}.6.weight": f"{_BLOCKS}.1.conv.conv.weight",
+                "encoder.join.bias": "fc_prior.bias",
+                "quantizer.levels.0.book.table": "quantizer.vq.layers.0._codebook.embed",
+                "quantizer.levels.1.down.bias": "quantizer.vq.layers.1.project_in.bias",
+                "decoder.0.weight": "fc_post2.weight",
+                "decoder.1.entry.weight": "decoder_2.model.0.weight",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_tensors_have_their_published_names(layout: Any, wanted: dict[str, str]):
+    names = names_of(SIZES["higgs"], layout)
+    assert {name: names[name] for name in wanted} == wanted
+    ours = {name for name in shared("higgs").state_dict() if not name.startswith("encoder.semantic.listener.")}
+    assert names.keys() == ours and len(set(names.values())) == len(names)
 
 
 def test_decoding_is_exact_in_pieces():
