@@ -18,21 +18,17 @@ from tokaudio.checkpoints import check_tensors, fold_weight_norm, folded_names, 
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.bigcodec import bigcodec_encoder
 from tokaudio.nn.stages import Stage
-from tokaudio.nn.windows import Windows
 from tokaudio.nn.xcodec2 import TransformerVocos
 from tokaudio.quantizers import FiniteScalarQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.building import build, skeleton
-from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families import xcodec2_files as files
 from tokaudio.tokenizers.families.fields import known_facts
 from tokaudio.tokenizers.families.xcodec2_encoder import HeardEncoder
 from tokaudio.tokenizers.families.xcodec2_files import XCodec2Shape
 from tokaudio.tokenizers.families.xcodec2_names import published_names
 from tokaudio.tokenizers.published import PublishedSource
-from tokaudio.tokens import Tokens
-
-_CONTEXT = 4.0
+from tokaudio.tokenizers.windowed import WindowedCodec
 
 
 class TwiceBounded(FiniteScalarQuantizer):
@@ -49,16 +45,11 @@ class TwiceBounded(FiniteScalarQuantizer):
         return super().bound(super().bound(rows))
 
 
-class XCodec2(Codec):
+class XCodec2(WindowedCodec):
     """Layer 16 of w2v-BERT 2.0 beside BigCodec's convolutions, one code per frame, and a transformer on the way back.
 
-    Attention in both directions sees the whole signal, and so do the statistics that scale the mel energies. Signals of
-    up to `window_seconds` are coded so, as the reference does; longer ones in windows of two thirds of that with 4 s of
-    context on both sides, in memory that does not grow: an approximation. A stream gives exactly what the whole gives,
-    when a window, or the signal, is complete.
-
-    Attributes:
-        window_seconds: None for the whole signal whatever its length.
+    Attention in both directions sees the whole signal, and so do the statistics that scale the mel energies. Long
+    signals are cut, as [`WindowedCodec`][tokaudio.tokenizers.windowed.WindowedCodec] says, and decoded in the same way.
 
     Example:
         >>> speech = {"width": 64, "hidden": 64, "layers": 1, "heads": 1}
@@ -73,7 +64,6 @@ class XCodec2(Codec):
     FAMILY, TITLE = "xcodec2", "XCodec2"
     paper: ClassVar[str] = "arXiv:2502.04128"
 
-    window_seconds: float | None = 60.0
     block_seconds = 4.0
     encoder: HeardEncoder
     decoder: TransformerVocos
@@ -185,14 +175,7 @@ class XCodec2(Codec):
         """Return the zeros that follow the last sample at least: a full last frame gets one frame more."""
         return 1
 
-    # --- long signals ----------------------------------------------------------------------------------------------
-
-    @property
-    def windows(self) -> Windows | None:
-        """How long signals are cut, in frames."""
-        if self.window_seconds is None:
-            return None
-        return Windows.of(float(self.spec.frame_rate), longest_whole=self.window_seconds, context=_CONTEXT)
+    # --- stages ----------------------------------------------------------------------------------------------------
 
     def encoder_stage(self) -> Stage:
         """Return a fresh stage from samples `[n, 1]` to latents `[T, D]`."""
@@ -203,13 +186,6 @@ class XCodec2(Codec):
         """Return a fresh stage from vectors `[T, D]` to samples `[n, 1]`."""
         self.decoder.windows = self.windows
         return self.decoder.stage()
-
-    def _tokens(self, codes: list[Tensor], num_samples: list[int], k: int, provenance: dict[str, str]) -> Tokens:
-        windows, hop = self.windows, self.spec.hop_length
-        if windows is not None and max((item.shape[1] for item in codes), default=0) > windows.longest_whole:
-            steps, context = windows.steps * hop / RATE, windows.context * hop / RATE
-            provenance = {**provenance, "windows": f"{steps:g} s, context {context:g} s"}
-        return super()._tokens(codes, num_samples, k, provenance)
 
 
 class NeuCodec(XCodec2):
