@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.near import assert_near
-from tokaudio.nn.sq_codec import DILATIONS, MeanPool, PReLU, Repeat, sq_decoder, sq_encoder
+from tokaudio.nn.prelu_unit import PReLU
+from tokaudio.nn.sq_codec import DILATIONS, MeanPool, Repeat, sq_decoder, sq_encoder
 from tokaudio.nn.stages import stage_of
 
 STRIDES, KERNELS = (2, 5), (4, 10)

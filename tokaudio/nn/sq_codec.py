@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.nn.conv import Conv1d, ConvTranspose1d, causal
-from tokaudio.nn.stages import Aligned, InSlices, Pipeline, Pointwise, Residual, Stage
+from tokaudio.nn.prelu_unit import PReLU, PReLUUnit
+from tokaudio.nn.stages import Aligned, InSlices, Pipeline, Pointwise, Stage
 from tokaudio.nn.stages import Sequence as Modules
 
 DILATIONS = (1, 3, 5, 7, 9)
@@ -22,36 +22,11 @@ DILATIONS = (1, 3, 5, 7, 9)
 _SLICE, _LEAST_STEPS = 2**18, 1000
 
 
-class PReLU(nn.Module):
-    """x where it is positive, else `slope * x` with one learned slope (arXiv:1502.01852).
-
-    Its stage works in place: what it is given must be the caller's own, such as a convolution's result.
-
-    Example:
-        >>> PReLU()(torch.tensor([1.0, -1.0])).tolist()
-        [1.0, -0.25]
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([0.25]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map any shape to the same."""
-        return F.prelu(x, self.weight)
-
-    def stage(self) -> Stage:
-        """Return a fresh stage."""
-        if torch.is_grad_enabled() and self.weight.requires_grad:
-            return Pointwise(self)
-        slope = float(self.weight)
-        return Pointwise(lambda steps: F.leaky_relu(steps, slope, inplace=True))
-
-
 class MeanPool(nn.Module):
     """Means of so many steps at a time; what fills no span at the end is left away.
 
     Example:
+        >>> import torch
         >>> MeanPool(2)(torch.tensor([[[1.0, 3.0, 5.0]]]))
         tensor([[[2.]]])
     """
@@ -77,6 +52,7 @@ class Repeat(nn.Module):
     """Every step so many times.
 
     Example:
+        >>> import torch
         >>> Repeat(2)(torch.tensor([[[1.0, 3.0]]]))
         tensor([[[1., 1., 3., 3.]]])
     """
@@ -116,17 +92,6 @@ def same_conv(
     return Conv1d(in_channels, out_channels, kernel_size, stride=stride, dilation=dilation, padding=padding)
 
 
-def residual_unit(channels: int, kernel_size: int, dilation: int, *, back: bool) -> Residual:
-    """Return two convolutions, each with a PReLU after it, added to what went in.
-
-    Example:
-        >>> residual_unit(4, 7, 9, back=True)(torch.zeros(1, 4, 10)).shape
-        torch.Size([1, 4, 10])
-    """
-    wide = same_conv(channels, channels, kernel_size, back=back, dilation=dilation)
-    return Residual(Modules(wide, PReLU(), Conv1d(channels, channels, 1), PReLU()))
-
-
 def sq_encoder(
     width: int,
     strides: Sequence[int],
@@ -154,6 +119,7 @@ def sq_encoder(
         input `[B, 1, S]`, output `[B, D, T]`.
 
     Example:
+        >>> import torch
         >>> sq_encoder(4, (2, 5), (4, 10), 16, back=True)(torch.zeros(1, 1, 50)).shape
         torch.Size([1, 16, 5])
     """
@@ -162,7 +128,7 @@ def sq_encoder(
         first += [same_conv(width, width, edge_kernel, back=back), PReLU(), MeanPool(pool)]
     parts: list[nn.Module] = [InSlices(*first, steps=_steps(width))]
     for stride, kernel in zip(strides, kernels, strict=True):
-        units = [residual_unit(width, unit_kernel, dilation, back=back) for dilation in DILATIONS]
+        units = [PReLUUnit(width, unit_kernel, dilation=dilation, back=back) for dilation in DILATIONS]
         down = same_conv(width, 2 * width, kernel, back=back, stride=stride)
         parts.append(InSlices(*units, down, PReLU(), steps=_steps(width)))
         width *= 2
@@ -198,6 +164,7 @@ def sq_decoder(
         input `[B, D, T]`, output `[B, 1, S]`.
 
     Example:
+        >>> import torch
         >>> sq_decoder(16, 4, (5, 2), (10, 4), back=True)(torch.zeros(1, 16, 3)).shape
         torch.Size([1, 1, 30])
     """
@@ -207,7 +174,7 @@ def sq_decoder(
         trim = (0, stride) if back else ((kernel - stride) // 2,) * 2
         up = ConvTranspose1d(channels, channels // 2, kernel, stride=stride, trim=trim)
         channels //= 2
-        units = [residual_unit(channels, unit_kernel, dilation, back=back) for dilation in DILATIONS]
+        units = [PReLUUnit(channels, unit_kernel, dilation=dilation, back=back) for dilation in DILATIONS]
         parts.append(InSlices(up, *units, steps=max(1, _steps(channels) // stride)))
     last: list[nn.Module] = []
     if pool > 1:

@@ -123,13 +123,15 @@ def test_a_code_is_the_number_of_the_levels_of_its_dimensions():
 
 
 def test_codes_look_back_only_where_the_file_says_so():
-    for name, ahead in (("as DASB has it", 0), ("both sides", 1)):
+    for name, back in (("as DASB has it", True), ("both sides", False)):
         codec, sound = make(VARIANTS[name]), noise(3_000)
         late = sound.clone()
         late[2_000:] += 1
         before, after = codec.features(sound)[0], codec.features(late)[0]
-        assert bool((before[:, :200] != after[:, :200]).any()) == bool(ahead)
-        assert bool((before[:, 200:] != after[:, 200:]).any())
+        # Up to rounding: several steps are computed together.
+        reached = float((before[:, :200] - after[:, :200]).abs().max() / before.abs().max())
+        assert reached < 1e-5 if back else reached > 1e-3
+        assert float((before[:, 200:] - after[:, 200:]).abs().max()) > 0.1
 
 
 TELLING = "decoder.1.convs.4.activation2.weight"
