@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.near import assert_near
 from tests.parity.support import recording, scatter
-from tokaudio.tokenizers.backbones import load_speech_model
+from tokaudio.tokenizers.backbones import load_speech_model, speech_model, speech_sizes
 
 REDUCED = {
     "hidden_size": 96,
@@ -109,3 +109,47 @@ def test_masked_batches_of_the_reference_are_our_single_signals(name: str, tmp_p
             found = ours.hidden_states(sound[:length], (2,))[0]
         peak = float(wanted[item].abs().max())
         assert_near(found / peak, wanted[item, : len(found)] / peak, within=2e-5)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("name", ["wav2vec2", "wavlm"])
+def test_torchaudio_is_read_and_agrees(name: str, large: bool) -> None:
+    import torchaudio.models as peers
+
+    shape = {
+        "extractor_mode": "layer_norm" if large else "group_norm",
+        "extractor_conv_layer_config": [
+            (48, k, s) for k, s in [(10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2)]
+        ],
+        "extractor_conv_bias": large,
+        "encoder_embed_dim": 96,
+        "encoder_projection_dropout": 0.0,
+        "encoder_pos_conv_kernel": 128,
+        "encoder_pos_conv_groups": 16,
+        "encoder_num_layers": 3,
+        "encoder_num_heads": 4,
+        "encoder_attention_dropout": 0.0,
+        "encoder_ff_interm_features": 160,
+        "encoder_ff_interm_dropout": 0.0,
+        "encoder_dropout": 0.0,
+        "encoder_layer_norm_first": large,
+        "encoder_layer_drop": 0.0,
+        "aux_num_out": 5,
+    }
+    torch.manual_seed(0)
+    if name == "wavlm":
+        peer = peers.wavlm_model(**shape, encoder_num_buckets=320, encoder_max_distance=800)
+    else:
+        peer = peers.wav2vec2_model(**shape)
+    peer = peer.eval().requires_grad_(False)
+    scatter(peer, 1)
+    config = {"model_type": name, **REDUCED, "num_hidden_layers": 3, **(LARGE if large else {})}
+    ours = speech_model(peer.state_dict(), speech_sizes(config))
+    sound = recording(16_000, seconds=2.0)
+    wanted, _ = peer.extract_features(sound)
+    with torch.no_grad():
+        # They give no layer 0, and no final norm.
+        found = ours.hidden_states(sound, (1, 2))
+    for mine, reference in zip(found, wanted, strict=False):
+        peak = float(reference.abs().max())
+        assert_near(mine / peak, reference / peak)

@@ -1,7 +1,7 @@
 """What published files call the tensors of HuBERT, wav2vec 2.0 and WavLM, and what they are called here.
 
-Two dialects: that of transformers, and that of fairseq, in which WavLM's own files are written too. Either may stand
-under any prefix (`hubert.`, `wavlm.`, `w2v_encoder.w2v_model.`), next to heads that are not needed.
+Three dialects: that of transformers, that of fairseq, in which WavLM's own files are written too, and torchaudio's. Each
+may stand under any prefix (`hubert.`, `wavlm.`, `w2v_encoder.w2v_model.`), next to heads that are not needed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,16 @@ _FIRST = re.compile(r"(.*?)feature_extractor\.conv_layers\.0\.(conv|0)\.weight$"
 # Tensors of the training next to the model, and heads: nothing that hidden states need.
 _UNUSED = (
     "masked_spec_embed", "mask_emb", "label_embs_concat", "final_proj.", "quantizer.", "project_q.", "project_hid.",
-    "lm_head.", "classifier.", "projector.", "layer_weights", "tdnn.", "feature_extractor_objective.",
+    "lm_head.", "classifier.", "projector.", "layer_weights", "tdnn.", "feature_extractor_objective.", "aux.",
 )  # fmt: skip
+# torchaudio's names in those of transformers.
+_TORCHAUDIO = (
+    ("encoder.feature_projection.", "feature_projection."),
+    ("encoder.transformer.", "encoder."),
+    (".attention.attention.", ".attention."),
+    (".in_proj_weight", ".inputs.weight"),
+    (".in_proj_bias", ".inputs.bias"),
+)
 _NAMES = (
     # Convolutions over samples: transformers, then fairseq, where a norm of a step is inside two transpositions.
     (r"feature_extractor\.conv_layers\.(\d+)\.conv", r"front.convs.\1"),
@@ -41,6 +49,7 @@ _NAMES = (
     (r"encoder\.layers\.0\.self_attn\.relative_attention_bias", "distances.table"),
     # Layers of the transformer.
     (r"encoder\.layers\.(\d+)\.(?:attention|self_attn)\.([qkv])_proj", r"layers.\1.attention.\2"),
+    (r"encoder\.layers\.(\d+)\.attention\.inputs", r"layers.\1.attention.inputs"),
     (r"encoder\.layers\.(\d+)\.(?:attention|self_attn)\.out_proj", r"layers.\1.attention.out"),
     (r"encoder\.layers\.(\d+)\.attention\.gru_rel_pos_linear", r"layers.\1.attention.gate"),
     (r"encoder\.layers\.(\d+)\.self_attn\.grep_linear", r"layers.\1.attention.gate"),
@@ -80,9 +89,8 @@ def speech_tensors(tensors: Mapping[str, Tensor], *, layers: int | None = None, 
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     own = {name: tensor for name, tensor in own.items() if not name.startswith(_UNUSED)}
     named = {_ours(name): value for name, value in fold_weight_norm(own, where=where or "checkpoint").items()}
-    highest = max(layers or 0, 0) if layers is not None else None
-    if highest is not None:
-        named = {name: value for name, value in named.items() if _number(name) < highest}
+    if layers is not None:
+        named = {name: value for name, value in named.items() if _number(name) < layers}
     return _joined(named)
 
 
@@ -102,6 +110,8 @@ def _number(name: str) -> int:
 
 
 def _ours(name: str) -> str:
+    for torchaudios, transformers in _TORCHAUDIO:
+        name = name.replace(torchaudios, transformers)
     if match := _SCALE.fullmatch(name):
         return f"layers.{match[1]}.attention.gate_scale"
     for pattern, ours in _PATTERNS:
