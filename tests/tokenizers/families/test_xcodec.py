@@ -182,10 +182,12 @@ def test_streams_and_pieces_give_what_encode_gives(length: int):
 def test_pieces_of_a_long_signal_say_that_it_was_cut(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("tokaudio.tokenizers.base._PIECE_FRAMES", 300)
     codec = make("quick")
-    codec.window_seconds = 3.0
-    for length, cut in ((11_000, False), (40_000, True)):
+    codec.window_seconds = 9.0
+    for length, cut in ((11_000, False), (44_000, True)):
         pieces = list(codec.encode_pieces(noise(length)[None].split(3_001, dim=1), 4_000))
         assert (len(pieces) > 1) == cut
+        # Short enough to be taken for a whole signal, if it did not know of the others.
+        assert pieces[-1].codes.shape[2] <= codec.windows.longest_whole
         assert all(("windows" in piece.provenance) == cut for piece in pieces)
 
 
