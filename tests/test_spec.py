@@ -73,6 +73,27 @@ def test_frames_cover_the_samples_and_no_more(num_samples, hop):
     assert low == 0 or spec.num_frames(low - 1) == frames - 1
 
 
+@given(num_samples=st.integers(1, 10**9), hop=st.integers(1, 500), late=st.integers(1, 999))
+def test_samples_at_the_end_may_have_no_frame(num_samples, hop, late):
+    late = min(late, 2 * hop - 1)
+    spec = dataclasses.replace(MINI, hop_length=hop, least_padding=-late)
+    frames = spec.num_frames(num_samples)
+    assert frames == max(1, -(-(num_samples - late) // hop))
+    low, high = spec.num_samples_bounds(frames)
+    assert low <= num_samples <= high
+    assert spec.num_frames(low) == spec.num_frames(high) == frames and spec.num_frames(high + 1) == frames + 1
+    assert low == 1 or spec.num_frames(low - 1) == frames - 1
+    with pytest.raises(TokensError, match="least_padding"):
+        dataclasses.replace(spec, least_padding=-2 * hop)
+
+
+@given(num_samples=st.integers(0, 10**12), decoded=st.sampled_from([None, 8_000, 24_000, 44_100]))
+def test_decoded_sound_lasts_as_long_as_what_was_encoded(num_samples, decoded):
+    spec = dataclasses.replace(MINI, sample_rate=16_000, decode_sample_rate=decoded)
+    length, rate = spec.decoded_length(num_samples), decoded or 16_000
+    assert length * 16_000 >= num_samples * rate > (length - 1) * 16_000 or num_samples == length == 0
+
+
 @given(spec=specs)
 def test_dictionary_form_survives_json_and_pickle(spec):
     assert TokenizerSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
