@@ -5,9 +5,8 @@ Published as `config.json` with `SpeechTokenizer.pt`, and with Snake in place of
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from torch import Tensor
@@ -20,10 +19,9 @@ from tokaudio.nn.windows import Windows
 from tokaudio.quantizers import ResidualVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.building import build
-from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.fields import Facts, Fields, known_facts
 from tokaudio.tokenizers.published import PublishedSource
-from tokaudio.tokens import Tokens
+from tokaudio.tokenizers.windowed import WindowedCodec
 
 _ACTIVATIONS: dict[str, Literal["elu", "snake"]] = {"ELU": "elu", "Snake": "snake"}
 # Fields that no other family has together.
@@ -33,16 +31,11 @@ _STATISTICS = re.compile(r"quantizer\.vq\.layers\.\d+\._codebook\.(inited|cluste
 _UNUSED = ("transform.",)
 
 
-class SpeechTokenizer(Codec):
+class SpeechTokenizer(WindowedCodec):
     """SEANet with an LSTM in both directions, eight codebooks, the first one semantic.
 
-    The LSTM sees the whole signal. Signals of up to `window_seconds` are computed so, as the reference does; longer
-    ones in windows of two thirds of that with 4 s of context on both sides, in memory that does not grow. Their codes
-    are an approximation then, and the tokens' provenance says so under `windows`. Streams give exactly what the whole
-    signal gives, when a window, or the signal, is complete.
-
-    Attributes:
-        window_seconds: None for the whole signal whatever its length.
+    The LSTM sees the whole signal; of long ones, windows: see
+    [`InWindows`][tokaudio.tokenizers.windowed.InWindows].
 
     Example:
         >>> config = {"sample_rate": 16_000, "n_filters": 2, "strides": [4, 2], "dimension": 8, "bidirectional": True,
@@ -53,8 +46,6 @@ class SpeechTokenizer(Codec):
     """
 
     FAMILY, TITLE = "speechtokenizer", "SpeechTokenizer"
-
-    window_seconds: float | None = 60.0
 
     def __init__(self, spec: TokenizerSpec, net: SEANet) -> None:
         """Make an untrained one; `spec` and `net` must agree."""
@@ -128,9 +119,7 @@ class SpeechTokenizer(Codec):
     @property
     def windows(self) -> Windows | None:
         """How long signals are cut, in frames."""
-        if self.window_seconds is None or not self.net.bidirectional or not self.net.lstm_layers:
-            return None
-        return Windows.of(float(self.spec.frame_rate), longest_whole=self.window_seconds)
+        return super().windows if self.net.bidirectional and self.net.lstm_layers else None
 
     def padded_length(self, num_samples: int) -> int:
         """Return the number of samples: the layers mirror the end of a signal themselves."""
@@ -142,34 +131,6 @@ class SpeechTokenizer(Codec):
             if isinstance(module, SkipLSTM):
                 module.windows = self.windows
         return stage_of(self.encoder)
-
-    def encode_pieces(
-        self, blocks: Iterable[Any], sample_rate: int, *, num_codebooks: int | None = None
-    ) -> Iterator[Tokens]:
-        """Yield tokens as [`Tokenizer.encode_pieces`][tokaudio.Tokenizer.encode_pieces] does, with their windows."""
-        pieces = super().encode_pieces(blocks, sample_rate, num_codebooks=num_codebooks)
-        held = next(pieces)
-        cut = False
-        for piece in pieces:
-            # A signal that is computed as a whole gives one piece: nothing is ready before its end.
-            cut = True
-            yield self._noted(held)
-            held = piece
-        yield self._noted(held) if cut else held
-
-    def _tokens(self, codes: list[Tensor], num_samples: list[int], k: int, provenance: dict[str, str]) -> Tokens:
-        tokens = super()._tokens(codes, num_samples, k, provenance)
-        windows = self.windows
-        longest = max((item.shape[1] for item in codes), default=0)
-        return tokens if windows is None or longest <= windows.longest_whole else self._noted(tokens)
-
-    def _noted(self, tokens: Tokens) -> Tokens:
-        windows = self.windows
-        if windows is None:
-            return tokens
-        rate = float(self.spec.frame_rate)
-        note = f"{windows.steps / rate:g} s, context {windows.context / rate:g} s: approximate"
-        return dataclasses.replace(tokens, provenance={**tokens.provenance, "windows": note})
 
 
 def _network(fields: Fields) -> SEANet:
