@@ -1,7 +1,7 @@
 """What published files call the tensors of HuBERT, wav2vec 2.0 and WavLM, and what they are called here.
 
-Three dialects: that of transformers, that of fairseq, in which WavLM's own files are written too, and torchaudio's. Each
-may stand under any prefix (`hubert.`, `wavlm.`, `w2v_encoder.w2v_model.`), next to heads that are not needed.
+Three dialects: transformers', fairseq's, in which WavLM's own files are written too, and torchaudio's. Each may stand
+under any prefix (`hubert.`, `wavlm.`, `w2v_encoder.w2v_model.`), next to heads that are not needed.
 """
 
 from __future__ import annotations
