@@ -53,6 +53,22 @@ def test_decoders_in_pieces_are_the_whole(causal: bool, paired: bool):
         assert_near(in_pieces(net, vectors, size), wanted)
 
 
+@pytest.mark.parametrize("stride", [2, 3, 5])
+@pytest.mark.parametrize("paired", [True, False])
+def test_steps_that_are_cut_off_lie_where_the_published_layers_cut(stride: int, paired: bool):
+    x = noise(1, 4, 9)
+    up = dataclasses.replace(SIZES, paired=paired).upsampling(4, stride)
+    assert isinstance(up.weight, Tensor) and isinstance(up.bias, Tensor)
+    edge = (stride + 1) // 2
+    groups = 2 if paired else 1
+    wanted = nn.functional.conv_transpose1d(x, up.weight, up.bias, stride, edge, stride % 2, groups)
+    assert_near(up(x), wanted)
+    causal = dataclasses.replace(SIZES, paired=paired, causal=True).upsampling(4, stride)
+    causal.load_state_dict(up.state_dict())
+    full = nn.functional.conv_transpose1d(x, up.weight, up.bias, stride, groups=groups)
+    assert_near(causal(x), full[..., : 9 * stride])
+
+
 @pytest.mark.parametrize("causal", [True, False])
 def test_only_networks_that_are_not_causal_look_ahead(causal: bool):
     sizes = dataclasses.replace(SIZES, causal=causal)

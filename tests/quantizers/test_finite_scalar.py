@@ -50,6 +50,20 @@ def test_codes_are_those_of_the_definition(levels: list[int], groups: int, bound
             assert tie or int(codes[group, frame]) == code
 
 
+@pytest.mark.parametrize("bounds", ["outside", "inside"])
+def test_latents_are_squashed_by_the_definition(bounds: Bounds):
+    quantizer = GroupedFiniteScalarQuantizer((3, 4, 7, 8), bounds=bounds)
+    rows = torch.linspace(-3, 3, 41).double()[:, None].expand(-1, 4)
+    wanted = [[bounded(value, count, bounds) for value, count in zip(row, (3, 4, 7, 8), strict=True)] for row in rows]
+    assert_near(quantizer.bound(rows), torch.tensor(wanted), within=1e-6)
+
+
+def test_two_levels_can_be_told_apart_inside():
+    quantizer = GroupedFiniteScalarQuantizer((2, 3), bounds="inside")
+    codes = quantizer.encode(torch.tensor([[[-9.0, 9.0, -9.0, 9.0], [-9.0, -9.0, 9.0, 9.0]]]))
+    assert codes[0, 0].tolist() == [0, 1, 4, 5]
+
+
 def test_one_group_is_the_quantizer_without_groups():
     one, plain = GroupedFiniteScalarQuantizer((4,) * 8), FiniteScalarQuantizer(8, (4,) * 8)
     latents = 1.5 * normal(2, 8, 400)

@@ -221,7 +221,7 @@ def test_features_and_audio_are_those_of_the_networks_in_one_go():
 
 
 def test_the_decoder_begins_anew_as_in_the_published_program():
-    codec = make(decode_frames=40)
+    codec = make(decode_frames=40, decoder={**DECODER, "window": 30})
     vectors = codec.words.decode(codec.encode(noise(90 * HOP)).codes)
     parts = [codec.decoder(vectors[..., :40])]
     for start in (40, 80):
