@@ -1,11 +1,14 @@
 """What can be loaded by name."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tokaudio import Tokenizer, list_tokenizers, tokenizer_spec
 from tokaudio.catalogue import builtin_folder
 from tokaudio.errors import UnknownNameError
-from tokaudio.tokenizers.registry import make_untrained
+from tokaudio.tokenizers.registry import FAMILIES, make_untrained
 
 
 def test_every_name_has_facts_and_loads_to_them():
@@ -29,6 +32,13 @@ def test_unknown_names_are_answered_with_those_that_exist():
         make_untrained({"family": "nope"})
     with pytest.raises(UnknownNameError, match="None"):
         make_untrained({})
+
+
+def test_families_stand_under_their_own_names_and_are_imported_when_asked_for():
+    assert {name: family.FAMILY for name, family in FAMILIES.items()} == {name: name for name in FAMILIES}
+    code = "import sys; from tokaudio import Tokenizer; Tokenizer.from_pretrained('mini-codec'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert not [name for name in loaded if name.startswith("tokaudio.tokenizers.families.")]
 
 
 @pytest.mark.parametrize(

@@ -1,32 +1,16 @@
-"""The families of tokenizers by name; the names of tokenizers are in [`catalogue`][tokaudio.catalogue]."""
+"""The families of tokenizers by name, each imported when it is asked for.
+
+The names of tokenizers are in [`catalogue`][tokaudio.catalogue].
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+import importlib
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any, Protocol, cast
 
 from tokaudio.errors import UnknownNameError
 from tokaudio.tokenizers.base import Tokenizer
-from tokaudio.tokenizers.families.bigcodec import BigCodec
-from tokaudio.tokenizers.families.dac import DAC
-from tokaudio.tokenizers.families.dualcodec import DualCodec
-from tokaudio.tokenizers.families.encodec import EnCodec
-from tokaudio.tokenizers.families.facodec import FACodec
-from tokaudio.tokenizers.families.higgs import Higgs
-from tokaudio.tokenizers.families.focalcodec import FocalCodec
-from tokaudio.tokenizers.families.mimi import Mimi
-from tokaudio.tokenizers.families.nanocodec import NanoCodec
-from tokaudio.tokenizers.families.qwen3tts import Qwen3TTS
-from tokaudio.tokenizers.families.s3tokenizer import S3Tokenizer
-from tokaudio.tokenizers.families.snac import Snac
-from tokaudio.tokenizers.families.speechtokenizer import SpeechTokenizer
-from tokaudio.tokenizers.families.sqcodec import SQCodec
-from tokaudio.tokenizers.families.stablecodec import StableCodec
-from tokaudio.tokenizers.families.wavtokenizer import WavTokenizer
-from tokaudio.tokenizers.families.xcodec import XCodec
-from tokaudio.tokenizers.families.xcodec2 import NeuCodec, XCodec2
-from tokaudio.tokenizers.semantic import SemanticTokenizer
-from tokaudio.tokenizers.spectral_codec import SpectralCodec
 
 
 class Family(Protocol):
@@ -36,29 +20,66 @@ class Family(Protocol):
         """Make an untrained tokenizer."""
 
 
-FAMILIES: dict[str, Family] = {
-    SpectralCodec.FAMILY: SpectralCodec,
-    SemanticTokenizer.FAMILY: SemanticTokenizer,
-    BigCodec.FAMILY: BigCodec,
-    DAC.FAMILY: DAC,
-    DualCodec.FAMILY: DualCodec,
-    EnCodec.FAMILY: EnCodec,
-    FACodec.FAMILY: FACodec,
-    Higgs.FAMILY: Higgs,
-    FocalCodec.FAMILY: FocalCodec,
-    Mimi.FAMILY: Mimi,
-    NanoCodec.FAMILY: NanoCodec,
-    Qwen3TTS.FAMILY: Qwen3TTS,
-    S3Tokenizer.FAMILY: S3Tokenizer,
-    Snac.FAMILY: Snac,
-    SpeechTokenizer.FAMILY: SpeechTokenizer,
-    SQCodec.FAMILY: SQCodec,
-    StableCodec.FAMILY: StableCodec,
-    WavTokenizer.FAMILY: WavTokenizer,
-    XCodec.FAMILY: XCodec,
-    XCodec2.FAMILY: XCodec2,
-    NeuCodec.FAMILY: NeuCodec,
-}
+class Families(MutableMapping[str, Family]):
+    """Classes by family name.
+
+    Args:
+        places: for each name the module and the class, `module:Class`.
+
+    Example:
+        >>> Families({"dac": "tokaudio.tokenizers.families.dac:DAC"})["dac"].FAMILY
+        'dac'
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._families: dict[str, str | Family] = dict(places)
+
+    def __getitem__(self, name: str) -> Family:
+        found = self._families[name]
+        if isinstance(found, str):
+            module, _, kind = found.partition(":")
+            found = cast("Family", getattr(importlib.import_module(module), kind))
+            self._families[name] = found
+        return found
+
+    def __setitem__(self, name: str, family: Family) -> None:
+        self._families[name] = family
+
+    def __delitem__(self, name: str) -> None:
+        del self._families[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._families)
+
+    def __len__(self) -> int:
+        return len(self._families)
+
+
+FAMILIES = Families(
+    {
+        "spectral-codec": "tokaudio.tokenizers.spectral_codec:SpectralCodec",
+        "semantic": "tokaudio.tokenizers.semantic:SemanticTokenizer",
+        "bigcodec": "tokaudio.tokenizers.families.bigcodec:BigCodec",
+        "dac": "tokaudio.tokenizers.families.dac:DAC",
+        "dualcodec": "tokaudio.tokenizers.families.dualcodec:DualCodec",
+        "encodec": "tokaudio.tokenizers.families.encodec:EnCodec",
+        "facodec": "tokaudio.tokenizers.families.facodec:FACodec",
+        "focalcodec": "tokaudio.tokenizers.families.focalcodec:FocalCodec",
+        "higgs": "tokaudio.tokenizers.families.higgs:Higgs",
+        "mimi": "tokaudio.tokenizers.families.mimi:Mimi",
+        "nanocodec": "tokaudio.tokenizers.families.nanocodec:NanoCodec",
+        "neucodec": "tokaudio.tokenizers.families.xcodec2:NeuCodec",
+        "qwen3tts": "tokaudio.tokenizers.families.qwen3tts:Qwen3TTS",
+        "s3tokenizer": "tokaudio.tokenizers.families.s3tokenizer:S3Tokenizer",
+        "snac": "tokaudio.tokenizers.families.snac:Snac",
+        "speechtokenizer": "tokaudio.tokenizers.families.speechtokenizer:SpeechTokenizer",
+        "sqcodec": "tokaudio.tokenizers.families.sqcodec:SQCodec",
+        "stablecodec": "tokaudio.tokenizers.families.stablecodec:StableCodec",
+        "wavtokenizer": "tokaudio.tokenizers.families.wavtokenizer:WavTokenizer",
+        "xcodec": "tokaudio.tokenizers.families.xcodec:XCodec",
+        "xcodec2": "tokaudio.tokenizers.families.xcodec2:XCodec2",
+    }
+)
 
 
 def make_untrained(config: Mapping[str, Any]) -> Tokenizer:
