@@ -77,8 +77,10 @@ def padded(rows: Sequence[Tensor], dim: int) -> Tensor:
         >>> padded([torch.ones(1, 2), torch.ones(1, 3)], 1).tolist()
         [[[1.0, 1.0, 0.0]], [[1.0, 1.0, 1.0]]]
     """
-    longest = max(row.shape[dim] for row in rows)
     first = rows[0]
+    if len(rows) == 1:
+        return first[None]
+    longest = max(row.shape[dim] for row in rows)
     shape = [longest if axis == dim else size for axis, size in enumerate(first.shape)]
     batch = first.new_zeros(len(rows), *shape)
     for item, row in zip(batch, rows, strict=True):

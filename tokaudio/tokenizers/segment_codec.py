@@ -7,8 +7,8 @@ from torch import Tensor
 
 from tokaudio.tokenizers.base import Streaming
 from tokaudio.tokenizers.codec import Codec, check_samples
-from tokaudio.tokenizers.pieces import Collector, Encoded, item_extras
-from tokaudio.tokenizers.segments import Encode, SegmentDecoder, SegmentEncoder
+from tokaudio.tokenizers.pieces import Collector, Encoded
+from tokaudio.tokenizers.segments import GROUP, Encode, SegmentDecoder, SegmentEncoder
 from tokaudio.tokens import Tokens
 
 # What is added to a scale, so that silence can be divided by it.
@@ -60,10 +60,13 @@ class SegmentCodec(Codec):
     def _decode_item(self, item: Tokens) -> Tensor:
         if self.spec.segments is None:
             return super()._decode_item(item)
-        decoder = self._streaming(item.spec.num_codebooks).decoder
-        decoder.extras = item_extras(item, slice(None), self.device)
-        sound = torch.cat([decoder.push(item.codes[0].to(self.device)), decoder.flush()], dim=1)
-        return sound[:, : int(item.num_samples[0])]
+        # Piece by piece into place: long sound is never there twice.
+        sound = torch.zeros(self.spec.channels, int(item.num_samples[0]), dtype=torch.float32, device=self.device)
+        done = 0
+        for piece in self.decode_blocks(item, block_frames=GROUP * self.spec.segments.frames):
+            sound[:, done : done + piece.shape[1]] = piece
+            done += piece.shape[1]
+        return sound
 
     def _features(self, samples: Tensor) -> Tensor:
         if self.spec.segments is None:

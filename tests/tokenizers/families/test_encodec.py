@@ -168,6 +168,8 @@ def test_mono_is_both_channels_and_a_segment_is_scaled_back():
     for at, (start, stop) in zip((0, 10, 20), codec.spec.segments.cut(7_000), strict=True):
         torch.testing.assert_close(scale[at], sound[start:stop].square().mean().sqrt() + 1e-8)
     assert int((scale > 0).sum()) == 3
+    stereo = codec.encode(torch.stack([sound, -sound / 2]), 8_000).extras["frame_scale"]
+    assert_near(4 * stereo, tokens.extras["frame_scale"], within=1e-6)
     # A power of two changes no code, and the sound by that factor.
     quiet = codec.encode(sound / 4, 8_000)
     assert torch.equal(quiet.codes, tokens.codes)
