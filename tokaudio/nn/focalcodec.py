@@ -29,6 +29,7 @@ class FocalEncoder(nn.Module):
             not to cut them.
 
     Example:
+        >>> import torch
         >>> from tokaudio.nn.focal import FocalSizes
         >>> from tokaudio.nn.ssl import SpeechSizes
         >>> sizes = SpeechSizes(width=16, layers=2, heads=2, inner=16, conv_widths=(4,) * 7, norm_first=True)
@@ -76,6 +77,7 @@ class FocalDecoder(nn.Module):
         input `[B, D, T]`, output `[B, 1, S]`.
 
     Example:
+        >>> import torch
         >>> from tokaudio.nn.focal import FocalSizes
         >>> decompressor = FocalDecompressor(3, (8,), (2,), 16, FocalSizes(window=3))
         >>> vocoder = {"dim": 8, "intermediate": 16, "layers": 1, "n_fft": 1024, "hop_length": 320}
