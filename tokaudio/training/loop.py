@@ -73,7 +73,8 @@ class Cadence:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a training checkpoint onto the CPU: `done` and what the trainable's `state` returned, as `trainable`.
 
-    This is the only place that opens torch's own format, restricted to tensors, numbers, text, lists and dicts.
+    Torch's restricted reader takes tensors, numbers, text, lists and dicts, and refuses a file with anything else. That
+    is right for a file of our own; the reader of published files would leave foreign objects empty and go on.
 
     Raises:
         CheckpointError: if it cannot be read, or holds anything else.

@@ -29,7 +29,7 @@ from tests.parity.signals import recording, signals
 RATE, LATENTS = 16_000, 6
 GRID = [([5] * LATENTS, 1.0), ([5] * LATENTS, 0.25)]
 # Modules for diffusion and for training: they import a dozen packages, and are themselves imported by name only.
-PLACEHOLDERS = {
+STAND_INS = {
     "stable_audio_tools.models.diffusion": [
         "ConditionedDiffusionModel",
         "DAU1DCondWrapper",
@@ -41,9 +41,9 @@ PLACEHOLDERS = {
 }
 
 
-def place_placeholders() -> None:
+def import_stand_ins() -> None:
     """Put empty modules where the references import what they do not need here."""
-    for name, contents in PLACEHOLDERS.items():
+    for name, contents in STAND_INS.items():
         if name not in sys.modules:
             sys.modules[name] = ModuleType(name)
             sys.modules[name].__dict__.update(dict.fromkeys(contents))
@@ -78,7 +78,7 @@ class StableCodecPeer(Peer):
     """The autoencoder, and a residual grid in place of the one of its training."""
 
     def __init__(self, name: str, config: dict[str, Any], *, full_size: bool) -> None:
-        place_placeholders()
+        import_stand_ins()
         from stable_codec.residual_fsq import ResidualFSQBottleneck
 
         self.config, self.model, self.grid = config, make_model(config), ResidualFSQBottleneck(GRID)
