@@ -44,9 +44,13 @@ def cpu_seconds(action: Callable[[], object], repeats: int = 1) -> float:
 def paired(theirs: Callable[[], object], ours: Callable[[], object]) -> list[tuple[float, float]]:
     """Return CPU seconds `(theirs, ours)` of several rounds, in turns, who comes first changing with every round.
 
-    Both run once before. Rounds end after 7, or when the cell has used its time, but never before the first.
+    Both run once before; where that alone took a cell's time, it is the only round. Rounds end after 7, or when the
+    cell has used its time, but never before the first.
     """
-    repeats = max(1, int(LEAST_SECONDS / max(min(cpu_seconds(theirs), cpu_seconds(ours)), 1e-4)))
+    first = (cpu_seconds(theirs), cpu_seconds(ours))
+    if sum(first) > CELL_SECONDS:
+        return [first]
+    repeats = max(1, int(LEAST_SECONDS / max(min(first), 1e-4)))
     rounds: list[tuple[float, float]] = []
     started = time.process_time()
     while len(rounds) < MOST_ROUNDS and (not rounds or time.process_time() - started < CELL_SECONDS):
