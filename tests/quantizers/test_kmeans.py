@@ -58,5 +58,14 @@ def test_training_changes_nothing_and_items_may_have_depths_of_their_own():
 @pytest.mark.parametrize("sizes", [(7, 5, 2, 1), (6, 0, 1, 1), (6, 5, 1, 0)])
 def test_sizes_that_do_not_fit_are_refused(sizes: tuple[int, int, int, int]):
     dim, size, parts, stages = sizes
-    with pytest.raises(ValueError, match="sizes must be positive and parts divide dim"):
+    with pytest.raises(ValueError, match="sizes must be positive, one per codebook, and parts divide dim"):
         KMeansQuantizer(dim, size, parts=parts, stages=stages)
+
+
+def test_codebooks_may_be_of_different_sizes():
+    quantizer = KMeansQuantizer(4, (3, 9), parts=2)
+    assert [book.table.shape for book in quantizer.books] == [(3, 2), (9, 2)]
+    codes = quantizer.encode(noise(1, 4, 200))
+    assert codes.amax((0, 2)).tolist() == [2, 8]
+    with pytest.raises(ValueError, match="one per codebook"):
+        KMeansQuantizer(4, (3, 9), stages=3)

@@ -21,15 +21,24 @@ SIZES = SpeechSizes(width=32, layers=4, heads=2, inner=48, conv_widths=(16,) * 7
 SIZES_OF_WAVLM = dataclasses.replace(SIZES, conv_norm="layer", norm_first=True, buckets=32, max_distance=80)
 
 
-def make(sizes: SpeechSizes = SIZES, layers: tuple[int, ...] = (3, 1), stages: int = 1) -> SemanticTokenizer:
+def make(
+    sizes: SpeechSizes = SIZES,
+    layers: tuple[int, ...] = (3, 1),
+    *,
+    size: int | tuple[int, ...] = 40,
+    groups: int = 1,
+    stages: int = 1,
+) -> SemanticTokenizer:
     """Return a tokenizer whose centroids are frames of its own, so that many of them are used."""
     torch.manual_seed(0)
-    tokenizer = SemanticTokenizer.untrained("tiny", sizes, layers, codebook_size=40, stages=stages, licence="MIT")
+    tokenizer = SemanticTokenizer.untrained(
+        "tiny", sizes, layers, codebook_size=size, groups=groups, stages=stages, licence="MIT"
+    )
     tokenizer.eval().requires_grad_(False)
     rows = tokenizer.features(clip(16_000, seed=9))[0].T
     for number, book in enumerate(tokenizer.quantizer.books):
         columns = tokenizer.quantizer._columns(number)
-        book.table.copy_(rows[:40, columns] if number % stages == 0 else 0.1 * torch.randn(40, SIZES.width))
+        book.table.copy_(rows[: book.size, columns] if number % stages == 0 else 0.1 * torch.randn_like(book.table))
     return tokenizer
 
 
@@ -84,6 +93,43 @@ def test_fewer_codebooks_run_fewer_layers(monkeypatch: pytest.MonkeyPatch) -> No
     assert asked == [(1,), (1,), (1, 3)]
 
 
+def test_groups_share_the_dimensions_of_a_layer() -> None:
+    tokenizer = make(size=(40, 25), groups=2)
+    sound = clip(8_000)
+    codes = tokenizer.encode(sound, 16_000).codes[0]
+    assert tokenizer.spec.codebook_sizes == (40, 40, 25, 25)
+    for layer, state in enumerate(tokenizer.backbone.hidden_states(sound, layers=(3, 1))):
+        for group, part in enumerate(state.split(SIZES.width // 2, dim=1)):
+            number = 2 * layer + group
+            table = tokenizer.quantizer.books[number].table
+            assert torch.equal(codes[number], torch.cdist(part.double(), table.double()).argmin(1))
+            assert len(codes[number].unique()) > 8
+    assert torch.equal(tokenizer.encode(sound, num_codebooks=3).codes[0], codes[:3])
+
+
+@pytest.mark.parametrize("sizes", [SIZES, SIZES_OF_WAVLM], ids=["group norm", "layer norm"])
+def test_layers_may_be_dropped(sizes: SpeechSizes, tmp_path: Path) -> None:
+    tokenizer = make(sizes, layers=(4, 1, 3), size=(40, 30, 20), groups=2, stages=2)
+    sound = clip(8_000)
+    every = tokenizer.encode(sound).codes
+    kept = tokenizer.keep_layers([3, 1])
+    assert (kept.spec.name, kept.layers, kept.spec.codebook_sizes) == ("tiny-L3-L1", (3, 1), (20,) * 4 + (30,) * 4)
+    assert kept.fingerprint != tokenizer.fingerprint and kept.spec.licence == "MIT"
+    assert len(kept.backbone.layers) == 3 and not kept.training
+    assert kept.backbone.projection.weight.data_ptr() == tokenizer.backbone.projection.weight.data_ptr()
+    assert torch.equal(kept.encode(sound).codes, torch.cat([every[:, 8:], every[:, 4:8]], dim=1))
+    loaded = Tokenizer.from_pretrained(kept.save_pretrained(tmp_path))
+    assert torch.equal(loaded.encode(sound).codes, kept.encode(sound).codes)
+    with pytest.raises(TokensError, match="tiny"):
+        tokenizer.decode(kept.encode(sound))
+
+
+@pytest.mark.parametrize("layers", [[2], [], [3, 3]])
+def test_layers_that_have_no_codebooks_cannot_be_kept(layers: list[int]) -> None:
+    with pytest.raises(CheckpointError, match=r"tiny: has no layers .*; give different ones of \[3, 1\]"):
+        make().keep_layers(layers)
+
+
 def test_long_signals_go_through_windows_and_say_so() -> None:
     tokenizer = make()
     sound = clip(40_000)
@@ -123,6 +169,9 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
         ({"layers": [5]}, "from 0 to 4"),
         ({"layers": []}, "layers are"),
         ({"kmeans": {"codebook_size": 41}}, "codebook sizes"),
+        ({"kmeans": {"codebook_size": [40]}}, "1 codebook sizes for 2 layers"),
+        ({"kmeans": {"codebook_size": 40, "groups": 3}}, "does not fit"),
+        ({"kmeans": {"codebook_size": 40, "stages": 0}}, "does not fit"),
         ({"kmeans": {}}, "does not fit"),
         ({"backbone": {"width": 33}}, "does not fit"),
         ({"backbone": {**dataclasses.asdict(SIZES), "conv_strides": (5, 2, 2, 2, 2, 2, 1)}}, "hop_length"),

@@ -7,6 +7,8 @@ layer (Jegou et al. 2011, doi:10.1109/TPAMI.2010.57) too; stages on what is left
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +18,8 @@ from tokaudio.quantizers.codebook import Codebook
 
 class KMeansQuantizer(Quantizer):
     """P parts side by side, each with R stages of V centroids: codebook `p * R + r` is stage r of part p.
+
+    Codebooks may differ in their V.
 
     Part p quantizes dimensions `p * D / P .. (p + 1) * D / P`. Nothing is learned in training; centroids come from
     [`fit_kmeans`][tokaudio.training.kmeans.fit_kmeans] or from a file. Where only the first k codebooks are used,
@@ -32,12 +36,14 @@ class KMeansQuantizer(Quantizer):
         torch.Size([2, 3, 7])
     """
 
-    def __init__(self, dim: int, codebook_size: int, *, parts: int = 1, stages: int = 1, seed: int = 0) -> None:
+    def __init__(
+        self, dim: int, codebook_size: int | Sequence[int], *, parts: int = 1, stages: int = 1, seed: int = 0
+    ) -> None:
         """Make the quantizer with random centroids.
 
         Args:
             dim: D, of all parts together.
-            codebook_size: V.
+            codebook_size: V, one for all or one for each of the P * R codebooks.
             parts: P, a divisor of D.
             stages: R.
             seed: of the random centroids.
@@ -46,13 +52,14 @@ class KMeansQuantizer(Quantizer):
             ValueError: if a number is out of range.
         """
         super().__init__()
-        if min(dim, codebook_size, parts, stages) < 1 or dim % parts:
+        sizes = (codebook_size,) * max(parts * stages, 1) if isinstance(codebook_size, int) else tuple(codebook_size)
+        if min(dim, parts, stages, *sizes) < 1 or dim % parts or len(sizes) != parts * stages:
             problem = f"dim {dim}, codebook_size {codebook_size}, parts {parts}, stages {stages}"
-            raise ValueError(f"sizes must be positive and parts divide dim, got {problem}")
+            raise ValueError(f"sizes must be positive, one per codebook, and parts divide dim, got {problem}")
         self.dim, self.parts, self.stages = dim, parts, stages
-        self.codebook_sizes = (codebook_size,) * (parts * stages)
+        self.codebook_sizes = sizes
         self.books = nn.ModuleList(
-            Codebook(codebook_size, dim // parts, seed=seed + number) for number in range(parts * stages)
+            Codebook(size, dim // parts, seed=seed + number) for number, size in enumerate(sizes)
         )
 
     @property

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from tokaudio.audio.blocks import BlockStream
-from tokaudio.errors import CheckpointError
+from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.ssl import SpeechModel, SpeechSizes
 from tokaudio.nn.windows import Windowed
 from tokaudio.quantizers import KMeansQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
+from tokaudio.tokenizers.building import make_unfilled
 from tokaudio.tokenizers.codec import check_samples
 from tokaudio.tokenizers.encode_only import EncodeOnly
 from tokaudio.tokenizers.windowed import InWindows
@@ -28,7 +29,11 @@ _BLOCK_SECONDS = 10
 
 
 class SemanticTokenizer(InWindows, EncodeOnly):
-    """A speech model and k-means over some of its layers: one codebook per layer, or several where they are residual.
+    """A speech model and k-means over some of its layers.
+
+    Each layer has one codebook, or several: `groups` side by side, each for a share of the layer's dimensions (product
+    quantization), and in each of them `stages` one after the other (residual). Codebooks are in the order of layers,
+    groups, stages.
 
     `features` are the hidden states of all chosen layers side by side, `[len(layers) * D, T]`; `codebooks` and `embed`
     lie in the same space.
@@ -36,6 +41,8 @@ class SemanticTokenizer(InWindows, EncodeOnly):
     Attributes:
         backbone: the speech model, without the layers above the highest one chosen.
         layers: the numbers of the layers, in the order of their codebooks; 0 is what enters the transformer.
+        layer_sizes: V of each layer's codebooks.
+        groups: codebooks per layer side by side.
         quantizer: the centroids.
 
     Example:
@@ -49,7 +56,14 @@ class SemanticTokenizer(InWindows, EncodeOnly):
     use_instead: ClassVar[str] = "decode with a vocoder that was trained on these units"
 
     def __init__(
-        self, spec: TokenizerSpec, sizes: SpeechSizes, layers: Sequence[int], *, codebook_size: int, stages: int = 1
+        self,
+        spec: TokenizerSpec,
+        sizes: SpeechSizes,
+        layers: Sequence[int],
+        *,
+        codebook_size: int | Sequence[int],
+        groups: int = 1,
+        stages: int = 1,
     ) -> None:
         """Make an untrained tokenizer.
 
@@ -57,21 +71,26 @@ class SemanticTokenizer(InWindows, EncodeOnly):
             spec: its facts; hop and codebooks must agree with the rest.
             sizes: of the speech model.
             layers: different numbers from 0 to `sizes.layers`.
-            codebook_size: V, centroids per codebook.
-            stages: codebooks per layer, each for what the ones before it leave over.
+            codebook_size: V, centroids per codebook: one number, or one for each layer.
+            groups: codebooks per layer side by side, each for a share of its dimensions.
+            stages: codebooks per group, each for what the ones before it leave over.
 
         Raises:
             CheckpointError: if the parts do not agree.
         """
         super().__init__(spec)
-        self.sizes, self.layers = sizes, tuple(layers)
+        self.sizes, self.layers, self.groups = sizes, tuple(layers), groups
         if not layers or len(set(layers)) < len(self.layers) or not all(0 <= n <= sizes.layers for n in self.layers):
             raise CheckpointError(
                 f"{spec.name}: layers are {list(layers)}; give different ones from 0 to {sizes.layers}"
             )
+        self.layer_sizes = sizes_of_layers(codebook_size, len(self.layers))
         self.backbone = SpeechModel(sizes, layers=max(self.layers))
         self.quantizer = KMeansQuantizer(
-            len(self.layers) * sizes.width, codebook_size, parts=len(self.layers), stages=stages
+            len(self.layers) * sizes.width,
+            [size for size in self.layer_sizes for _ in range(groups * stages)],
+            parts=len(self.layers) * groups,
+            stages=stages,
         )
         for name, facts, parts in (
             ("sample_rate", spec.sample_rate, SAMPLE_RATE),
@@ -90,7 +109,8 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         sizes: SpeechSizes,
         layers: Sequence[int],
         *,
-        codebook_size: int,
+        codebook_size: int | Sequence[int],
+        groups: int = 1,
         stages: int = 1,
         licence: str = "",
         paper: str = "",
@@ -102,8 +122,9 @@ class SemanticTokenizer(InWindows, EncodeOnly):
             name: of the tokenizer.
             sizes: of the speech model.
             layers: as for the constructor.
-            codebook_size: centroids per codebook.
-            stages: codebooks per layer.
+            codebook_size: as for the constructor, and so are the next two.
+            groups: codebooks per layer side by side.
+            stages: codebooks per group.
             licence: of the weights.
             paper: identifier of the publication.
             origin: where the weights come from.
@@ -111,18 +132,19 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         Raises:
             CheckpointError: if the parts do not agree.
         """
+        books = sizes_of_layers(codebook_size, len(layers))
         spec = TokenizerSpec(
             name=name,
             kind="semantic",
             sample_rate=SAMPLE_RATE,
             hop_length=sizes.hop_length,
-            codebooks=(CodebookSpec(codebook_size, role="semantic"),) * (len(layers) * stages),
+            codebooks=tuple(CodebookSpec(size, role="semantic") for size in books for _ in range(groups * stages)),
             least_padding=1 - sizes.shortest,
             licence=licence,
             paper=paper,
             origin=origin,
         )
-        return cls(spec, sizes, layers, codebook_size=codebook_size, stages=stages)
+        return cls(spec, sizes, layers, codebook_size=codebook_size, groups=groups, stages=stages)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> SemanticTokenizer:
@@ -146,8 +168,61 @@ class SemanticTokenizer(InWindows, EncodeOnly):
             "family": self.FAMILY,
             "backbone": dataclasses.asdict(self.sizes),
             "layers": list(self.layers),
-            "kmeans": {"codebook_size": self.spec.codebook_sizes[0], "stages": self.quantizer.stages},
+            "kmeans": {
+                "codebook_size": list(self.layer_sizes),
+                "groups": self.groups,
+                "stages": self.quantizer.stages,
+            },
         }
+
+    @property
+    def codebooks_per_layer(self) -> int:
+        """How many codebooks a layer has, groups times stages."""
+        return self.groups * self.quantizer.stages
+
+    def keep_layers(self, layers: Sequence[int]) -> SemanticTokenizer:
+        """Return a tokenizer of some of the layers, in the order given: its codes are those of their codebooks here.
+
+        It shares its tensors with this one, and runs no layer above the highest that it keeps. Its name says which
+        layers those are, and its fingerprint is another.
+
+        Raises:
+            CheckpointError: if a layer has no codebooks here, or is given twice.
+
+        Example:
+            >>> sizes = SpeechSizes(width=32, layers=4, heads=2, inner=64, conv_widths=(16,) * 7)
+            >>> tokenizer = SemanticTokenizer.untrained("tiny", sizes, layers=(1, 3), codebook_size=50).eval()
+            >>> tokenizer.keep_layers([1]).spec.name
+            'tiny-L1'
+        """
+        wanted = list(layers)
+        if not wanted or len(set(wanted)) < len(wanted) or not set(wanted) <= set(self.layers):
+            problem, remedy = f"has no layers {wanted}", f"give different ones of {list(self.layers)}"
+            raise CheckpointError(one_line(self.spec.name, problem, remedy))
+        at = [self.layers.index(layer) for layer in wanted]
+        per = self.codebooks_per_layer
+        books = [index for place in at for index in range(place * per, (place + 1) * per)]
+        spec = dataclasses.replace(
+            self.spec,
+            name=f"{self.spec.name}-{'-'.join(f'L{layer}' for layer in wanted)}",
+            codebooks=tuple(self.spec.codebooks[index] for index in books),
+        )
+        kept = make_unfilled(
+            lambda: SemanticTokenizer(
+                spec,
+                self.sizes,
+                wanted,
+                codebook_size=[self.layer_sizes[place] for place in at],
+                groups=self.groups,
+                stages=self.quantizer.stages,
+            )
+        )
+        tensors = self.state_dict() | {
+            f"quantizer.books.{new}.table": self.quantizer.books[old].table for new, old in enumerate(books)
+        }
+        kept.load_state_dict({name: tensors[name] for name in kept.state_dict()}, assign=True)
+        kept.window_seconds = self.window_seconds
+        return kept.train(self.training).requires_grad_(False)
 
     def codebooks(self) -> list[Tensor]:
         """Return every codebook as vectors `[V, D]`, zero outside its own layer."""
@@ -185,7 +260,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
 
     def _hidden(self, samples: Tensor, num_codebooks: int) -> Tensor:
         """Return the layers `[T, L * D]` that so many codebooks take, side by side, of one signal `[S]`."""
-        layers = self.layers[: -(-num_codebooks // self.quantizer.stages)]
+        layers = self.layers[: -(-num_codebooks // self.codebooks_per_layer)]
 
         def states(frames: Tensor) -> Tensor:
             return self.backbone.later_states(frames, layers).transpose(0, 1).flatten(1)
@@ -198,3 +273,19 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         missing = self.quantizer.dim - hidden.shape[1]
         rows = torch.nn.functional.pad(hidden, (0, missing)) if missing else hidden
         return self.quantizer.encode(rows.T[None], num_codebooks=num_codebooks)[0]
+
+
+def sizes_of_layers(codebook_size: int | Sequence[int], layers: int) -> tuple[int, ...]:
+    """Return V of each layer's codebooks, from one number for all or one for each.
+
+    Raises:
+        CheckpointError: if there are more or fewer than layers.
+
+    Example:
+        >>> sizes_of_layers(500, 2), sizes_of_layers([500, 1000], 2)
+        ((500, 500), (500, 1000))
+    """
+    sizes = (codebook_size,) * layers if isinstance(codebook_size, int) else tuple(codebook_size)
+    if len(sizes) != layers:
+        raise CheckpointError(f"{len(sizes)} codebook sizes for {layers} layers; give one number, or one per layer")
+    return sizes
