@@ -57,7 +57,7 @@ class SpeechEncoder(nn.Module):
         Raises:
             ValueError: if there are more steps than position vectors.
         """
-        x = F.gelu(_strided(F.gelu(_strided(frames, self.conv1)), self.conv2))
+        x = F.gelu(strided(F.gelu(strided(frames, self.conv1)), self.conv2))
         rotation = None
         if self.positions:
             if x.shape[1] > self.positions:
@@ -117,8 +117,13 @@ class WholeAttention(nn.Module):
         return torch.stack(mixed) + values
 
 
-def _strided(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """Return the convolution of `[B, n, C]` over time as one matrix product: `[B, ceil(n / stride), D]`."""
+def strided(x: Tensor, conv: nn.Conv1d) -> Tensor:
+    """Return a convolution of three taps, of `[B, n, C]` over time, as one matrix product: `[B, ceil(n / stride), D]`.
+
+    Example:
+        >>> strided(torch.zeros(1, 5, 8), nn.Conv1d(8, 4, 3, stride=2, padding=1)).shape
+        torch.Size([1, 3, 4])
+    """
     windows = F.pad(x, (0, 0, 1, 1)).unfold(1, _KERNEL, conv.stride[0])
     return F.linear(windows.flatten(2), conv.weight.flatten(1), conv.bias)
 

@@ -1,157 +1,184 @@
-"""HuBERT, wav2vec 2.0 and WavLM from published files: a folder as on the Hub, or a part of a codec's file.
+"""Backbones: the speech models that semantic tokenizers stand on, by kind, by configuration, by name.
 
-model = load_speech_model("./hubert-base-ls960")
-model = speech_model(tensors, speech_sizes(config), layers=6, where=str(path))  # part of another file
+    backbone = load_backbone("./hubert-base-ls960", layers=9)  # a folder as on the Hub, with 9 of its layers
+    states = backbone.hidden_states(waveform, layers=(7, 9))  # samples [S] to [2, T, D]
+
+There are two kinds: `speech` (HuBERT, wav2vec 2.0 and WavLM) and `whisper`. Everything that stands on a backbone needs
+no more of it than [`Backbone`][tokaudio.tokenizers.backbones.Backbone] says.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol, cast
 
 from torch import Tensor
 
-from tokaudio.checkpoints.configs import read_mapping
-from tokaudio.errors import CheckpointError, one_line
-from tokaudio.nn.ssl import SpeechModel, SpeechSizes
-from tokaudio.tokenizers.backbone_names import speech_tensors
-from tokaudio.tokenizers.families.fields import Fields
-from tokaudio.tokenizers.published import PublishedSource, build
+from tokaudio.errors import CheckpointError, UnknownNameError, one_line
+from tokaudio.nn.ssl import SpeechModel, SpeechSizes, WhisperSizes
+from tokaudio.nn.windows import Windows
+from tokaudio.tokenizers.speech_files import load_speech_model, speech_model, speech_sizes, speech_tensors
+from tokaudio.tokenizers.whisper import WhisperModel
 
-__all__ = ["load_speech_model", "speech_model", "speech_sizes", "speech_tensors"]
-
-# What transformers' feature extractor adds to the variance.
-NORMALISE_EPSILON = 1e-7
-_TYPES = ("hubert", "wav2vec2", "wavlm")
-# What fields mean where they are missing: files leave out what is as usual, and older ones what came later.
-_USUAL: dict[str, Any] = {
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "conv_dim": [512] * 7,
-    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
-    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
-    "conv_bias": False,
-    "feat_extract_norm": "group",
-    "feat_proj_layer_norm": True,
-    "do_stable_layer_norm": False,
-    "num_conv_pos_embeddings": 128,
-    "num_conv_pos_embedding_groups": 16,
-    "conv_pos_batch_norm": False,
-    "num_buckets": 320,
-    "max_bucket_distance": 800,
-    "layer_norm_eps": 1e-5,
-    "hidden_act": "gelu",
-    "feat_extract_activation": "gelu",
-    "add_adapter": False,
-    "adapter_attn_dim": None,
-}
+__all__ = [
+    "Backbone",
+    "BackboneSizes",
+    "backbone_config",
+    "backbone_from_config",
+    "load_backbone",
+    "load_speech_model",
+    "make_backbone",
+    "sizes_config",
+    "sizes_from_config",
+    "speech_model",
+    "speech_sizes",
+    "speech_tensors",
+]
 
 
-def speech_sizes(
-    config: Mapping[str, Any], *, normalise: float | None = None, where: str = "config.json"
-) -> SpeechSizes:
-    """Return the sizes that a configuration of transformers states.
+class BackboneSizes(Protocol):
+    """What a backbone is made of: a frozen dataclass of plain values."""
+
+    @property
+    def width(self) -> int:
+        """D of the hidden states."""
+
+    @property
+    def layers(self) -> int:
+        """The number of the last hidden state; layer 0 is what enters the transformer."""
+
+    @property
+    def hop_length(self) -> int:
+        """Samples from frame to frame."""
+
+    @property
+    def shortest(self) -> int:
+        """Samples of the shortest signal that has a frame."""
+
+    @property
+    def windows(self) -> Windows | None:
+        """How the backbone itself cuts signals that it cannot take as a whole; None if it takes any length."""
+
+
+class Backbone(Protocol):
+    """A network from samples at 16 kHz to hidden states; a `torch.nn.Module` as well.
+
+    Attributes:
+        sizes: what it is made of.
+    """
+
+    sizes: Any
+
+    def frames(self, waveform: Tensor, *, fill: bool = False) -> Tensor:
+        """Return what `later_states` takes, a row per frame, of one signal `[S]`.
+
+        With `fill`, signals that are too short have a frame all the same.
+        """
+
+    def later_states(self, frames: Tensor, layers: Sequence[int]) -> Tensor:
+        """Return hidden states `[len(layers), T, D]` of such rows."""
+
+    def hidden_states(self, waveform: Tensor, layers: Sequence[int] | None = None) -> Tensor:
+        """Return hidden states `[len(layers), T, D]` of one signal `[S]`; of all layers where None are named."""
+
+
+class _Kind(NamedTuple):
+    sizes: type[Any]
+    model: Callable[..., Backbone]
+
+
+_KINDS = {"speech": _Kind(SpeechSizes, SpeechModel), "whisper": _Kind(WhisperSizes, WhisperModel)}
+
+
+def make_backbone(sizes: BackboneSizes, *, layers: int | None = None) -> Backbone:
+    """Make an untrained backbone.
 
     Args:
-        config: its fields; `model_type` must be one of the three models.
-        normalise: None, or what is added to the variance when signals are normalised: no field of the configuration.
-        where: the file, for messages.
+        sizes: which also say its kind.
+        layers: how many layers there are to be, from the first; all by default.
 
     Raises:
-        CheckpointError: it is another model's, or has an impossible value, or a variant that is not known here.
+        CheckpointError: sizes of an unknown kind.
 
     Example:
-        >>> speech_sizes({"model_type": "wavlm", "hidden_size": 1024, "num_attention_heads": 16}).buckets
-        320
+        >>> type(make_backbone(WhisperSizes(layers=2), layers=1)).__name__
+        'WhisperModel'
     """
-    fields = Fields({**_USUAL, **config}, where)
-    kind = fields.choice("model_type", _TYPES)
-    for name in ("hidden_act", "feat_extract_activation"):
-        fields.choice(name, ["gelu"])
-    for name in ("conv_pos_batch_norm", "add_adapter"):
-        if fields.flag(name):
-            raise CheckpointError(one_line(where, f"has {name}, which is not known here", "give another model"))
-    if fields.get("adapter_attn_dim") is not None:
-        raise CheckpointError(one_line(where, "has adapters in its layers", "give a model without"))
-    epsilon = fields.get("layer_norm_eps")
-    if not isinstance(epsilon, float) or not 0 < epsilon < 1:
-        raise CheckpointError(one_line(where, f"has layer_norm_eps {epsilon!r}", "it must be above 0 and below 1"))
-    try:
-        return SpeechSizes(
-            width=fields.whole("hidden_size"),
-            layers=fields.whole("num_hidden_layers"),
-            heads=fields.whole("num_attention_heads"),
-            inner=fields.whole("intermediate_size"),
-            conv_widths=fields.wholes("conv_dim"),
-            conv_kernels=fields.wholes("conv_kernel"),
-            conv_strides=fields.wholes("conv_stride"),
-            conv_bias=fields.flag("conv_bias"),
-            conv_norm="group" if fields.choice("feat_extract_norm", ["group", "layer"]) == "group" else "layer",
-            projection_norm=fields.flag("feat_proj_layer_norm"),
-            norm_first=fields.flag("do_stable_layer_norm"),
-            position_taps=fields.whole("num_conv_pos_embeddings"),
-            position_groups=fields.whole("num_conv_pos_embedding_groups"),
-            buckets=fields.whole("num_buckets") if kind == "wavlm" else 0,
-            max_distance=fields.whole("max_bucket_distance"),
-            epsilon=epsilon,
-            normalise=normalise,
-        )
-    except ValueError as error:
-        raise CheckpointError(one_line(where, f"has sizes that do not fit ({error})", "get an intact copy")) from error
+    return _KINDS[_kind_of(sizes)].model(sizes, layers=layers)
 
 
-def speech_model(
-    tensors: Mapping[str, Tensor], sizes: SpeechSizes, *, layers: int | None = None, where: str = "checkpoint"
-) -> SpeechModel:
-    """Make a model of tensors under published names; see [`speech_tensors`][tokaudio.tokenizers.backbone_names].
+def sizes_config(sizes: BackboneSizes) -> dict[str, Any]:
+    """Return kind and sizes as plain values, for a `config.json`.
 
-    Args:
-        tensors: of a file, or of the part of it that holds the model; other models must not be among them.
-        sizes: from `speech_sizes`.
-        layers: how many layers of the transformer are kept, from the first; all by default.
-        where: the file, for messages.
+    Example:
+        >>> sizes_config(WhisperSizes())["kind"], sizes_from_config(sizes_config(WhisperSizes())) == WhisperSizes()
+        ('whisper', True)
+    """
+    return {"kind": _kind_of(sizes), **dataclasses.asdict(cast("Any", sizes))}
+
+
+def sizes_from_config(config: Mapping[str, Any]) -> BackboneSizes:
+    """Return the sizes of what `sizes_config` gave, also after a passage through JSON; `speech` is the kind if none is.
 
     Raises:
-        CheckpointError: if a tensor is missing, unknown, misshapen or non-finite.
+        CheckpointError: an unknown kind, or fields that do not fit it.
     """
-    kept = sizes.layers if layers is None else layers
-    own = speech_tensors(tensors, layers=kept, where=where)
-    if sizes.norm_first and kept < sizes.layers:
-        own.pop("norm.weight", None), own.pop("norm.bias", None)
-    return build(lambda: SpeechModel(sizes, layers=kept), own, where).eval()
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+    kind = fields.pop("kind", "speech")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise CheckpointError(f"no kind of backbone is called {kind!r}; there are {', '.join(_KINDS)}")
+    try:
+        sizes: BackboneSizes = _KINDS[kind].sizes(**fields)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise CheckpointError(f"the sizes do not fit a backbone of kind {kind}: {error}") from error
+    return sizes
 
 
-def load_speech_model(
-    path: str | os.PathLike[str], *, layers: int | None = None, normalise: bool | None = None
-) -> SpeechModel:
-    """Load a folder as on the Hub: `config.json`, weights, `preprocessor_config.json`.
+def backbone_config(backbone: Backbone) -> dict[str, Any]:
+    """Return what `backbone_from_config` takes; how many layers are kept is not part of it."""
+    return sizes_config(backbone.sizes)
+
+
+def backbone_from_config(config: Mapping[str, Any], *, layers: int | None = None) -> Backbone:
+    """Make an untrained backbone from a configuration.
 
     Args:
-        path: the folder, or the file of weights in it.
-        layers: how many layers of the transformer are kept, from the first; all by default.
-        normalise: whether signals are brought to mean 0 and variance 1; what `preprocessor_config.json` says by
-            default.
+        config: from `backbone_config`.
+        layers: how many layers there are to be, from the first; all by default.
+
+    Raises:
+        CheckpointError: it does not fit.
+
+    Example:
+        >>> config = backbone_config(WhisperModel(WhisperSizes(layers=2)))
+        >>> backbone_from_config(config).sizes.layers
+        2
+    """
+    return make_backbone(sizes_from_config(config), layers=layers)
+
+
+def _kind_of(sizes: BackboneSizes) -> str:
+    for name, kind in _KINDS.items():
+        if type(sizes) is kind.sizes:
+            return name
+    raise CheckpointError(f"no backbone has sizes like {sizes!r}; give SpeechSizes or WhisperSizes")
+
+
+def load_backbone(name_or_path: str | os.PathLike[str], *, layers: int | None = None) -> Backbone:
+    """Load a backbone from a folder as on the Hub; it comes in eval mode, on the CPU, in float32.
+
+    Args:
+        name_or_path: the folder, or the file of weights in it.
+        layers: how many layers are kept, from the first; all by default.
 
     Raises:
         CheckpointError: if a file is missing or does not fit.
+        UnknownNameError: if there is no such folder.
     """
-    source = PublishedSource(path)
-    if source.config is None:
-        raise CheckpointError(one_line(source.path, "has no config.json", "give a folder with it"))
-    if normalise is None:
-        normalise = _normalises(source.path if source.path.is_dir() else source.path.parent)
-    sizes = speech_sizes(source.config, normalise=NORMALISE_EPSILON if normalise else None, where=str(source.path))
-    file = source.checkpoint()
-    return speech_model(file.tensors, sizes, layers=layers, where=str(file.path))
-
-
-def _normalises(folder: Path) -> bool:
-    path = folder / "preprocessor_config.json"
-    if not path.is_file():
-        problem = "is missing, which says whether signals are normalised"
-        raise CheckpointError(one_line(path, problem, "get it, or give normalise=True or False"))
-    return Fields({"do_normalize": True, **read_mapping(path)}, str(path)).flag("do_normalize")
+    path = Path(name_or_path)
+    if not path.exists():
+        raise UnknownNameError(one_line(path, "is missing", "check the path"))
+    return load_speech_model(path, layers=layers)

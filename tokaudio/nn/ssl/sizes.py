@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from tokaudio.nn.windows import Windows
+
 
 @dataclass(frozen=True)
 class SpeechSizes:
@@ -84,6 +86,11 @@ class SpeechSizes:
             reach += (kernel - 1) * stride
             stride *= step
         return reach
+
+    @property
+    def windows(self) -> Windows | None:
+        """None: a signal of any length goes through as a whole."""
+        return None
 
     def frames(self, num_samples: int) -> int:
         """Return how many frames a signal has; its last samples may belong to none."""
