@@ -97,8 +97,8 @@ def test_list_has_every_tokenizer(cli: Cli) -> None:
     done = cli("list")
     assert done.code == 0
     header, *rows = done.out.splitlines()
-    titles = ["name", "kind", "rate", "frames/s", "codebooks", "bitrate", "chunking", "where", "compared", "licence"]
-    assert header.split() == titles
+    assert header.split() == ["name", "kind", "kHz", "frames/s", "codebooks", "kbps", "where", "compared", "licence"]
+    assert max(map(len, done.out.splitlines())) <= 120
     assert [row.split()[0] for row in rows] == list_tokenizers(published=True)
     document = json.loads(cli("list", "--json").out)
     for entry in document["tokenizers"]:
@@ -121,8 +121,24 @@ def test_list_says_where_weights_come_from_and_how_far_codes_were_compared(
     assert (builtin["where"], builtin["verification"], builtin["repo"]) == ("built-in", None, None)
     assert (entry["where"], entry["verification"], entry["repo"]) == ("hub", "by parts", "kyutai/mimi")
     assert (entry["revision"], entry["files"]) == ("main", ["config.json", "model.safetensors"])
-    row = cli("list").out.splitlines()[2].split("  ")
-    assert [cell.strip() for cell in row if cell][-4:] == ["state", "hub", "by parts", "cc-by-4.0 (unverified)"]
+    assert cells(cli("list").out.splitlines()[2])[-3:] == ["hub", "by parts", "cc-by-4.0?"]
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("  ") if cell]
+
+
+def test_list_says_the_essentials_in_short(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {entry.name: entry for entry in catalogue.published()}
+    shown = [known[name] for name in ("dualcodec-25hz", "neucodec", "snac-24k", "nanocodec-0.6kbps")]
+    odd = dataclasses.replace(shown[3], spec=dataclasses.replace(shown[3].spec, name="n" * 26, licence="l" * 40))
+    monkeypatch.setattr(catalogue, "published", lambda: (*shown, odd))
+    rows = cli("list").out.splitlines()[2:]
+    assert cells(rows[0])[2:6] == ["24", "25", "1 x 16384 + 11 x 1024", "3.10"]
+    assert cells(rows[1])[2:6] == ["16/24", "50", "1 x 65536", "0.80"]
+    assert cells(rows[1])[-1] == cells(rows[0])[-1] == "not stated"
+    assert cells(rows[2])[2:6] == ["24", "46.875", "3 x 4096", "0.98"]
+    assert len(rows[4]) == 120 and rows[4].endswith("ll..")
 
 
 def test_list_leaves_torch_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from tokaudio.catalogue import Entry
     from tokaudio.spec import TokenizerSpec
 
-_HEADER = ["name", "kind", "rate", "frames/s", "codebooks", "bitrate", "chunking", "where", "compared", "licence"]
+_HEADER = ["name", "kind", "kHz", "frames/s", "codebooks", "kbps", "where", "compared", "licence"]
+# Characters of a line; what goes beyond is the end of a long licence, which --json tells in full.
+_WIDTH = 120
 
 
 class Kind(StrEnum):
@@ -32,8 +35,9 @@ def list_command(
 ) -> int:
     """List the tokenizers that can be loaded by name: those inside tokaudio, and published ones.
 
-    chunking: long audio in pieces gives the very codes of the whole (exact; state: with a state that is carried along;
-    none: it does not). compared: how far the codes were compared with those of the reference implementation.
+    kHz: the sample rate that goes in, and the one that comes out where that is another. compared: how far the codes
+    were compared with those of the reference implementation. licence: of the weights; a question mark where it could
+    not be looked up. --json says more, such as whether long audio in pieces gives the very codes of the whole.
     """
     from tokaudio.catalogue import entries
 
@@ -41,7 +45,8 @@ def list_command(
     if as_json:
         emit_json({"tokenizers": [_facts(entry) for entry in found]})
         return 0
-    emit(columns([_HEADER, *(_row(entry) for entry in found)]))
+    lines = columns([_HEADER, *(_row(entry) for entry in found)]).splitlines()
+    emit("\n".join(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 2]}.." for line in lines))
     return 0
 
 
@@ -60,34 +65,35 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
 def _row(entry: Entry) -> list[str]:
     spec = entry.spec
-    rate = f"{spec.sample_rate} Hz" + (
-        "" if spec.output_sample_rate == spec.sample_rate else f" -> {spec.output_sample_rate} Hz"
-    )
-    bitrate = f"{spec.bitrate_kbps:.1f} kbps" if spec.bitrate_kbps >= 1 else f"{spec.bitrate_bps:.0f} bps"
+    rates_in_khz = [f"{rate / 1000:g}" for rate in dict.fromkeys((spec.sample_rate, spec.output_sample_rate))]
     return [
         spec.name,
         spec.kind,
-        rate,
+        "/".join(rates_in_khz),
         f"{float(spec.frame_rate):.5g}",
         books(spec),
-        bitrate,
-        spec.chunking,
+        f"{spec.bitrate_kbps:.2f}",
         entry.where,
         "-" if entry.status == "built-in" else entry.status,
-        spec.licence or "not stated",
+        _short(spec.licence),
     ]
 
 
+def _short(licence: str) -> str:
+    """Return a licence without its remark."""
+    name, _, remark = licence.partition(" (")
+    return f"{name or 'not stated'}{'?' if remark == 'unverified)' else ''}"
+
+
 def books(spec: TokenizerSpec) -> str:
-    """Return the number and sizes of the codebooks, such as `8 x 1024`.
+    """Return the numbers and sizes of the codebooks, such as `8 x 1024`.
 
     Example:
         >>> from tokaudio.spec import CodebookSpec, TokenizerSpec
-        >>> books(TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(8), CodebookSpec(16))))
-        '8 + 16'
+        >>> books(TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(8), *(CodebookSpec(16),) * 2)))
+        '1 x 8 + 2 x 16'
     """
-    sizes = spec.codebook_sizes
-    return f"{len(sizes)} x {sizes[0]}" if len(set(sizes)) == 1 else " + ".join(map(str, sizes))
+    return " + ".join(f"{len(list(group))} x {size}" for size, group in groupby(spec.codebook_sizes))
 
 
 def rates(spec: TokenizerSpec) -> dict[str, Any]:
