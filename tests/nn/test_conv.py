@@ -96,7 +96,7 @@ def test_replication_is_pytorchs(length: int, left: int, right: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(cuts=pieces(60), stride=st.sampled_from([1, 2, 4, 5, 8]), data=st.data(), bias=st.booleans())
 def test_transposed_blocks_equal_pytorchs_whole(cuts: list[int], stride: int, data: st.DataObject, bias: bool) -> None:
-    kernel = data.draw(st.integers(stride, 2 * stride))
+    kernel = data.draw(st.integers(stride, 4 * stride))
     trim = (data.draw(st.integers(0, stride)), data.draw(st.integers(0, kernel - stride)))
     conv = ConvTranspose1d(3, 4, kernel, stride=stride, trim=trim, bias=bias)
     x = torch.randn(sum(cuts), 3)
@@ -110,8 +110,8 @@ def test_transposed_blocks_equal_pytorchs_whole(cuts: list[int], stride: int, da
 def test_trims_past_the_last_stride_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 2 at the end"):
         ConvTranspose1d(1, 1, 4, stride=2, trim=(0, 3))
-    with pytest.raises(ValueError, match="from 2 to 4"):
-        ConvTranspose1d(1, 1, 5, stride=2)
+    with pytest.raises(ValueError, match="must be 2 at least"):
+        ConvTranspose1d(1, 1, 1, stride=2)
     with pytest.raises(ValueError, match="depthwise"):
         Conv1d(4, 4, 3, groups=2)
 

@@ -247,7 +247,7 @@ class ConvTranspose1d(nn.Module):
     Args:
         in_channels: C.
         out_channels: D.
-        kernel_size: taps, at most twice the stride.
+        kernel_size: taps, at least the stride.
         stride: steps of output per step of input.
         trim: steps cut off before and after; the full result has `(T - 1) * stride + kernel_size`.
         bias: whether there is one.
@@ -271,8 +271,8 @@ class ConvTranspose1d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if not stride <= kernel_size <= 2 * stride:
-            raise ValueError(f"kernel_size must be from {stride} to {2 * stride} at stride {stride}, got {kernel_size}")
+        if kernel_size < stride:
+            raise ValueError(f"kernel_size must be {stride} at least at stride {stride}, got {kernel_size}")
         if min(trim) < 0 or trim[1] > kernel_size - stride:
             raise ValueError(f"trim must be from 0, and at most {kernel_size - stride} at the end, got {trim}")
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
@@ -293,16 +293,29 @@ class ConvTranspose1d(nn.Module):
         return ConvTransposeStage(self)
 
     def spread(self, steps: Tensor) -> Tensor:
-        """Map `[n + 1, C]` to the `n * stride` steps `[., D]` that lie between the first step and after the last."""
+        """Map `[past + n, C]` to the `n * stride` steps `[., D]` of the last n, which the first ones reach into."""
         weight, s, d = laid_out(self.weight).transpose(1, 2).flatten(1), self.stride, self.out_channels
         bias = None if self.bias is None else self.bias.repeat(s)
-        out = _affine(bias, steps[1:], weight[:, : s * d])
-        rest = weight[:, s * d :]
-        if rest.shape[1] == s * d:
-            out.addmm_(steps[:-1], rest)
-        elif rest.shape[1]:
-            out[:, : rest.shape[1]].addmm_(steps[:-1], rest)
+        before = past(self)
+        now, *earlier = weight.split(s * d, dim=1)
+        out = _affine(bias, steps[before:], now)
+        for delay, taps in enumerate(earlier, 1):
+            rows = steps[before - delay : len(steps) - delay]
+            if taps.shape[1] == s * d:
+                out.addmm_(rows, taps)
+            else:
+                out[:, : taps.shape[1]].addmm_(rows, taps)
         return out.view(-1, d)
+
+
+def past(conv: ConvTranspose1d) -> int:
+    """Return how many steps before a step reach into its steps of output, one at least.
+
+    Example:
+        >>> past(ConvTranspose1d(1, 1, 10, stride=5)), past(ConvTranspose1d(1, 1, 11, stride=5))
+        (1, 2)
+    """
+    return max(1, -(-conv.kernel_size // conv.stride) - 1)
 
 
 class ConvTransposeStage:
@@ -316,19 +329,19 @@ class ConvTransposeStage:
 
     def __call__(self, block: Tensor, last: bool) -> Tensor:
         """Map the next block `[n, C]` to `[m, D]`."""
-        conv = self._conv
+        conv, before = self._conv, past(self._conv)
         self._total += len(block)
-        parts = [block.new_zeros(1, conv.in_channels) if self._before is None else self._before, block]
+        parts = [block.new_zeros(before, conv.in_channels) if self._before is None else self._before, block]
         if last and self._total:
-            parts.append(block.new_zeros(1, conv.in_channels))
+            parts.append(block.new_zeros(before, conv.in_channels))
         steps = torch.cat(parts)
-        if len(steps) < 2:
+        if len(steps) <= before:
             return block.new_empty(0, conv.out_channels)
         out = conv.spread(steps)
         if last:
-            out = out[: len(out) - (2 * conv.stride - conv.kernel_size + conv.trim[1])]
+            out = out[: len(out) - ((before + 1) * conv.stride - conv.kernel_size + conv.trim[1])]
         else:
-            self._before = steps[-1:].clone()
+            self._before = steps[-before:].clone()
         cut = min(self._skip, len(out))
         self._skip -= cut
         return out[cut:]

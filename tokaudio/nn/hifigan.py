@@ -96,25 +96,32 @@ class HalfSnake(nn.Module):
 
 
 class LeakyReLU(nn.Module):
-    """x where it is positive, else a hundredth of it.
+    """x where it is positive, else a share of it.
+
+    Args:
+        slope: the share: a hundredth, as in NVIDIA's codecs.
 
     Example:
         >>> LeakyReLU()(torch.tensor([1.0, -1.0]))
         tensor([ 1.0000, -0.0100])
     """
 
+    def __init__(self, slope: float = _SLOPE) -> None:
+        super().__init__()
+        self.slope = slope
+
     def forward(self, x: Tensor) -> Tensor:
         """Map any shape to the same."""
-        return F.leaky_relu(x, _SLOPE)
+        return F.leaky_relu(x, self.slope)
 
     def into(self) -> Into:
         """Return a function that writes the result for `[n, C]` to memory of that shape, and returns it."""
-        return _leaky_into
 
+        def write(steps: Tensor, out: Tensor) -> Tensor:
+            written: Tensor = torch.ops.aten.leaky_relu.out(steps.detach(), self.slope, out=out)
+            return written
 
-def _leaky_into(steps: Tensor, out: Tensor) -> Tensor:
-    written: Tensor = torch.ops.aten.leaky_relu.out(steps.detach(), _SLOPE, out=out)
-    return written
+        return write
 
 
 def activation(name: Activation, channels: int) -> nn.Module:
