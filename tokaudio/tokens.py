@@ -30,10 +30,11 @@ from torch import Tensor
 from tokaudio import _tokens_checks as checks
 from tokaudio import _tokens_joins as joins
 from tokaudio._tokens_base import TokensBase
+from tokaudio._tokens_dedup import DedupedTokens, dedup
 from tokaudio.errors import TokensError
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 
-__all__ = ["CodebookSpec", "TokenizerSpec", "Tokens"]
+__all__ = ["CodebookSpec", "DedupedTokens", "TokenizerSpec", "Tokens"]
 
 # Frame positions computed from seconds are rounded where they are this close to a whole frame: 0.58 s at 50 Hz is
 # 28.999999999999996 frames in float64.
@@ -274,6 +275,19 @@ class Tokens(TokensBase):
         """
         codes = self.trim().codes
         return [codes[:, k, :: codebook.stride] for k, codebook in enumerate(self.spec.codebooks)]
+
+    def dedup(self) -> DedupedTokens:
+        """Return runs of equal frames as one column of codes and a duration each; `expand()` gives the tokens back.
+
+        A run ends where any codebook, or the depth, changes; runs of slow codebooks are counted in frames as well.
+
+        Example:
+            >>> spec = TokenizerSpec("toy", "semantic", 16_000, 320, (CodebookSpec(8),))
+            >>> runs = Tokens.from_codes(torch.tensor([[5, 5, 5, 2, 2, 5]]), spec).dedup()
+            >>> runs.codes.tolist(), runs.durations.tolist()
+            ([[[5, 2, 5]]], [[3, 2, 1]])
+        """
+        return dedup(self)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Tokens]) -> Tokens:
