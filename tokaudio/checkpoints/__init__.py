@@ -1,7 +1,7 @@
 """Published checkpoint files, read without trusting them.
 
-[`read_checkpoint`][tokaudio.checkpoints.read_checkpoint] takes safetensors, files of `torch.save`, `.nemo` archives and
-ONNX models, and gives tensors by name; no code of a file is ever run.
+[`read_checkpoint`][tokaudio.checkpoints.read_checkpoint] takes safetensors, files of `torch.save`, `.nemo` archives,
+ONNX and CTranslate2 models, and gives tensors by name; no code of a file is ever run.
 [`fold_weight_norm`][tokaudio.checkpoints.fold_weight_norm] and [`check_tensors`][tokaudio.checkpoints.check_tensors]
 make them what a network expects.
 """

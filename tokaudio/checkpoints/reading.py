@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tokaudio.checkpoints.ctranslate2 import is_ctranslate2, read_ctranslate2
 from tokaudio.checkpoints.flatten import flatten
 from tokaudio.checkpoints.nemo import read_nemo
 from tokaudio.checkpoints.onnx import read_onnx
@@ -30,7 +31,7 @@ class Checkpoint:
     Attributes:
         tensors: by name, on the CPU, in the file's own dtypes; they may be views of the mapped file.
         metadata: the plain values, nested as in the file; for `.nemo`, the configuration under `config`; for ONNX,
-            the graph's nodes under `nodes`.
+            the graph's nodes under `nodes`; for CTranslate2, `spec` and `revision`.
         path: the file.
     """
 
@@ -42,8 +43,9 @@ class Checkpoint:
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint file of any published kind, without running anything of it.
 
-    Safetensors, with `.index.json` for several; files of `torch.save`; `.nemo`; ONNX. Nested dictionaries of tensors
-    give dotted names, without the wrappers `state_dict`, `model` and `model_state_dict`. Weight norm stays as it is.
+    Safetensors, with `.index.json` for several; files of `torch.save`; `.nemo`; ONNX; CTranslate2. Nested dictionaries
+    of tensors give dotted names, without the wrappers `state_dict`, `model` and `model_state_dict`. Weight norm stays
+    as it is.
 
     Raises:
         CheckpointError: if the file is missing, damaged, cut off, hostile, a pointer in place of a file, or of no
@@ -114,6 +116,8 @@ def _reader(path: Path) -> Reader:
         return read_safetensors
     if start[:2] == b"PK" or start[:1] == b"\x80":
         return _torch
+    if is_ctranslate2(start):
+        return read_ctranslate2
     if path.suffix == ".onnx":
         return read_onnx
     if path.suffix == ".nemo" or tarfile.is_tarfile(path):

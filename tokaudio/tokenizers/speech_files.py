@@ -20,11 +20,11 @@ from tokaudio.tokenizers.backbone_names import speech_tensors
 from tokaudio.tokenizers.families.fields import Fields
 from tokaudio.tokenizers.published import PublishedSource, build
 
-__all__ = ["load_speech_model", "speech_model", "speech_sizes", "speech_tensors"]
+__all__ = ["SPEECH_TYPES", "load_speech_model", "speech_model", "speech_sizes", "speech_tensors"]
 
 # What transformers' feature extractor adds to the variance.
 NORMALISE_EPSILON = 1e-7
-_TYPES = ("hubert", "wav2vec2", "wavlm")
+SPEECH_TYPES = ("hubert", "wav2vec2", "wavlm")
 # What fields mean where they are missing: files leave out what is as usual, and older ones what came later.
 _USUAL: dict[str, Any] = {
     "hidden_size": 768,
@@ -69,7 +69,7 @@ def speech_sizes(
         320
     """
     fields = Fields({**_USUAL, **config}, where)
-    kind = fields.choice("model_type", _TYPES)
+    kind = fields.choice("model_type", SPEECH_TYPES)
     for name in ("hidden_act", "feat_extract_activation"):
         fields.choice(name, ["gelu"])
     for name in ("conv_pos_batch_norm", "add_adapter"):
