@@ -13,16 +13,17 @@ from torch import Tensor
 from tests.near import assert_near
 from tokaudio import Tokenizer
 from tokaudio.errors import CheckpointError, TokensError
-from tokaudio.nn.ssl import SpeechSizes
+from tokaudio.nn.ssl import SpeechSizes, WhisperSizes
 from tokaudio.testing import check_tokenizer
 from tokaudio.tokenizers.semantic import SemanticTokenizer
 
 SIZES = SpeechSizes(width=32, layers=4, heads=2, inner=48, conv_widths=(16,) * 7, position_taps=16, normalise=1e-7)
+SIZES_OF_WHISPER = WhisperSizes(width=32, layers=4, heads=2, inner=48, positions=120)
 SIZES_OF_WAVLM = dataclasses.replace(SIZES, conv_norm="layer", norm_first=True, buckets=32, max_distance=80)
 
 
 def make(
-    sizes: SpeechSizes = SIZES,
+    sizes: SpeechSizes | WhisperSizes = SIZES,
     layers: tuple[int, ...] = (3, 1),
     *,
     size: int | tuple[int, ...] = 40,
@@ -69,14 +70,48 @@ def test_codes_are_the_nearest_centroids_of_the_chosen_layers() -> None:
     assert len(tokenizer.backbone.layers) == 3, "layers above the highest one are not there"
 
 
-def test_clips_of_all_lengths_are_coded_as_if_alone() -> None:
-    tokenizer = make()
-    clips = [clip(length, seed) for seed, length in enumerate((400, 9_000, 399, 719, 720, 16_000))]
+KINDS = pytest.mark.parametrize(
+    "sizes", [SIZES, SIZES_OF_WAVLM, SIZES_OF_WHISPER], ids=["group norm", "layer norm", "Whisper"]
+)
+
+
+@KINDS
+def test_sixteen_clips_of_all_lengths_are_coded_as_if_alone(sizes: SpeechSizes | WhisperSizes) -> None:
+    tokenizer = make(sizes, layers=(4, 2))
+    lengths = [400, 9_000, 399, 719, 720, 16_000, 1, 321, 12_345, 5_000, 25_000, 8_000, 8_001, 640, 16_001, 3_333]
+    clips = [clip(length, seed) for seed, length in enumerate(lengths)]
     together = tokenizer.encode(clips, 16_000)
-    assert together.lengths.tolist() == [1, 27, 1, 1, 2, 49]
+    if isinstance(sizes, SpeechSizes):
+        assert together.lengths.tolist()[:6] == [1, 27, 1, 1, 2, 49]
+    else:
+        assert together.lengths.tolist() == [-(-length // 320) for length in lengths]
+    assert len(together.codes.unique()) > 20
     for index, one in enumerate(clips):
         length = int(together.lengths[index])
         assert torch.equal(together.codes[index, :, :length], tokenizer.encode(one, 16_000).codes[0])
+
+
+@KINDS
+def test_silence_and_other_sample_rates_are_coded(sizes: SpeechSizes | WhisperSizes) -> None:
+    tokenizer = make(sizes)
+    silence = tokenizer.encode(torch.zeros(8_000), 16_000)
+    assert silence.codes.shape[:2] == (1, 2)
+    tokens = tokenizer.encode(clip(24_000), 48_000)
+    assert tokens.num_samples.tolist() == [8_000] and tokens.provenance["resampler"]
+    assert tokens.codes.shape == silence.codes.shape
+    assert tokenizer.encode(torch.zeros(0), 16_000).codes.shape == (1, 2, 0)
+
+
+def test_whisper_cuts_long_signals_by_itself_and_that_is_said() -> None:
+    tokenizer = make(SIZES_OF_WHISPER)
+    sound = clip(60_000)
+    tokens = tokenizer.encode(sound)
+    states = tokenizer.backbone.hidden_states(sound, layers=(3, 1))
+    assert tokens.provenance["windows"] == "1.6 s, context 0.4 s: approximate"
+    for book, state in enumerate(states):
+        wanted = torch.cdist(state.double(), tokenizer.quantizer.books[book].table.double()).argmin(1)
+        assert torch.equal(tokens.codes[0, book], wanted) and len(wanted.unique()) > 8
+    assert "windows" not in tokenizer.encode(sound[:38_400]).provenance
 
 
 def test_fewer_codebooks_run_fewer_layers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,8 +142,8 @@ def test_groups_share_the_dimensions_of_a_layer() -> None:
     assert torch.equal(tokenizer.encode(sound, num_codebooks=3).codes[0], codes[:3])
 
 
-@pytest.mark.parametrize("sizes", [SIZES, SIZES_OF_WAVLM], ids=["group norm", "layer norm"])
-def test_layers_may_be_dropped(sizes: SpeechSizes, tmp_path: Path) -> None:
+@KINDS
+def test_layers_may_be_dropped(sizes: SpeechSizes | WhisperSizes, tmp_path: Path) -> None:
     tokenizer = make(sizes, layers=(4, 1, 3), size=(40, 30, 20), groups=2, stages=2)
     sound = clip(8_000)
     every = tokenizer.encode(sound).codes
@@ -116,7 +151,8 @@ def test_layers_may_be_dropped(sizes: SpeechSizes, tmp_path: Path) -> None:
     assert (kept.spec.name, kept.layers, kept.spec.codebook_sizes) == ("tiny-L3-L1", (3, 1), (20,) * 4 + (30,) * 4)
     assert kept.fingerprint != tokenizer.fingerprint and kept.spec.licence == "MIT"
     assert len(kept.backbone.layers) == 3 and not kept.training
-    assert kept.backbone.projection.weight.data_ptr() == tokenizer.backbone.projection.weight.data_ptr()
+    addresses = {value.data_ptr() for value in tokenizer.state_dict().values()}
+    assert {value.data_ptr() for value in kept.state_dict().values()} <= addresses
     assert torch.equal(kept.encode(sound).codes, torch.cat([every[:, 8:], every[:, 4:8]], dim=1))
     loaded = Tokenizer.from_pretrained(kept.save_pretrained(tmp_path))
     assert torch.equal(loaded.encode(sound).codes, kept.encode(sound).codes)
@@ -173,7 +209,8 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
         ({"kmeans": {"codebook_size": 40, "groups": 3}}, "does not fit"),
         ({"kmeans": {"codebook_size": 40, "stages": 0}}, "does not fit"),
         ({"kmeans": {}}, "does not fit"),
-        ({"backbone": {"width": 33}}, "does not fit"),
+        ({"backbone": {"width": 33}}, "do not fit a backbone"),
+        ({"backbone": {"kind": "ear"}}, "no kind of backbone"),
         ({"backbone": {**dataclasses.asdict(SIZES), "conv_strides": (5, 2, 2, 2, 2, 2, 1)}}, "hop_length"),
     ],
 )

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from tokaudio.audio.blocks import BlockStream
 from tokaudio.errors import CheckpointError, one_line
-from tokaudio.nn.ssl import SpeechModel, SpeechSizes
-from tokaudio.nn.windows import Windowed
+from tokaudio.nn.windows import Windowed, Windows
 from tokaudio.quantizers import KMeansQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
+from tokaudio.tokenizers.backbones import BackboneSizes, make_backbone, sizes_config, sizes_from_config
 from tokaudio.tokenizers.building import make_unfilled
 from tokaudio.tokenizers.codec import check_samples
 from tokaudio.tokenizers.encode_only import EncodeOnly
@@ -46,6 +46,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         quantizer: the centroids.
 
     Example:
+        >>> from tokaudio.nn.ssl import SpeechSizes
         >>> sizes = SpeechSizes(width=32, layers=4, heads=2, inner=64, conv_widths=(16,) * 7)
         >>> tokenizer = SemanticTokenizer.untrained("tiny", sizes, layers=(1, 3), codebook_size=50).eval()
         >>> tokenizer.encode(torch.zeros(16_000), 16_000)
@@ -58,7 +59,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
     def __init__(
         self,
         spec: TokenizerSpec,
-        sizes: SpeechSizes,
+        sizes: BackboneSizes,
         layers: Sequence[int],
         *,
         codebook_size: int | Sequence[int],
@@ -69,7 +70,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
 
         Args:
             spec: its facts; hop and codebooks must agree with the rest.
-            sizes: of the speech model.
+            sizes: of the backbone, which also say its kind.
             layers: different numbers from 0 to `sizes.layers`.
             codebook_size: V, centroids per codebook: one number, or one for each layer.
             groups: codebooks per layer side by side, each for a share of its dimensions.
@@ -85,7 +86,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
                 f"{spec.name}: layers are {list(layers)}; give different ones from 0 to {sizes.layers}"
             )
         self.layer_sizes = sizes_of_layers(codebook_size, len(self.layers))
-        self.backbone = SpeechModel(sizes, layers=max(self.layers))
+        self.backbone = make_backbone(sizes, layers=max(self.layers))
         self.quantizer = KMeansQuantizer(
             len(self.layers) * sizes.width,
             [size for size in self.layer_sizes for _ in range(groups * stages)],
@@ -106,7 +107,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
     def untrained(
         cls,
         name: str,
-        sizes: SpeechSizes,
+        sizes: BackboneSizes,
         layers: Sequence[int],
         *,
         codebook_size: int | Sequence[int],
@@ -120,7 +121,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
 
         Args:
             name: of the tokenizer.
-            sizes: of the speech model.
+            sizes: of the backbone, which also say its kind.
             layers: as for the constructor.
             codebook_size: as for the constructor, and so are the next two.
             groups: codebooks per layer side by side.
@@ -154,19 +155,16 @@ class SemanticTokenizer(InWindows, EncodeOnly):
             CheckpointError: if a field is missing or unknown.
         """
         try:
-            backbone: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value for name, value in config["backbone"].items()
-            }
-            spec, sizes = TokenizerSpec.from_dict(config["spec"]), SpeechSizes(**backbone)
+            spec, sizes = TokenizerSpec.from_dict(config["spec"]), sizes_from_config(config["backbone"])
             return cls(spec, sizes, config["layers"], **config["kmeans"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"the configuration does not fit a semantic tokenizer: {error}") from error
 
     def config(self) -> dict[str, Any]:
-        """Return the family's name, the sizes of the speech model, and the layers."""
+        """Return the family's name, the sizes of the backbone, and the layers."""
         return {
             "family": self.FAMILY,
-            "backbone": dataclasses.asdict(self.sizes),
+            "backbone": sizes_config(self.sizes),
             "layers": list(self.layers),
             "kmeans": {
                 "codebook_size": list(self.layer_sizes),
@@ -174,6 +172,11 @@ class SemanticTokenizer(InWindows, EncodeOnly):
                 "stages": self.quantizer.stages,
             },
         }
+
+    @property
+    def windows(self) -> Windows | None:
+        """How long signals are cut, in frames: as the backbone does by itself, if it has to; None if they are not."""
+        return self.sizes.windows or super().windows
 
     @property
     def codebooks_per_layer(self) -> int:
@@ -190,7 +193,8 @@ class SemanticTokenizer(InWindows, EncodeOnly):
             CheckpointError: if a layer has no codebooks here, or is given twice.
 
         Example:
-            >>> sizes = SpeechSizes(width=32, layers=4, heads=2, inner=64, conv_widths=(16,) * 7)
+            >>> from tokaudio.nn.ssl import SpeechSizes
+        >>> sizes = SpeechSizes(width=32, layers=4, heads=2, inner=64, conv_widths=(16,) * 7)
             >>> tokenizer = SemanticTokenizer.untrained("tiny", sizes, layers=(1, 3), codebook_size=50).eval()
             >>> tokenizer.keep_layers([1]).spec.name
             'tiny-L1'
@@ -266,7 +270,9 @@ class SemanticTokenizer(InWindows, EncodeOnly):
             return self.backbone.later_states(frames, layers).transpose(0, 1).flatten(1)
 
         frames = self.backbone.frames(samples, fill=True)
-        return states(frames) if self.windows is None else Windowed(states, self.windows)(frames, True)
+        if self.windows is None or self.sizes.windows is not None:
+            return states(frames)
+        return Windowed(states, self.windows)(frames, True)
 
     def _codes(self, hidden: Tensor, num_codebooks: int) -> Tensor:
         """Return codes `[k, T]` of layers `[T, l * D]`, l up to L."""
