@@ -1,0 +1,133 @@
+"""Recordings and what is known about each: manifests in JSONL or CSV, and label files beside the audio.
+
+recordings = read_manifest("manifest.jsonl")  # a column with the path, others such as speaker, voice, text
+labs = find_labs("lab")  # name of a recording, without its suffix, to its .lab file
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokaudio.analysis.information import AnalysisError
+from tokaudio.errors import one_line
+
+MANIFEST_SUFFIXES = (".jsonl", ".csv", ".tsv")
+_PATHS = ("path", "file", "audio", "audio_filepath")
+_SPEAKERS = ("speaker", "speaker_id", "voice")
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One audio file.
+
+    Attributes:
+        path: where it is.
+        name: by which it is told, the same on every machine.
+        facts: what a manifest says about it, by column, as text; without what is empty.
+    """
+
+    path: Path
+    name: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def speaker(self) -> str | None:
+        """Who speaks, from the column speaker, speaker_id or voice; None if nothing says so.
+
+        Example:
+            >>> Recording(Path("a.wav"), "a.wav", {"voice": "ann"}).speaker
+            'ann'
+        """
+        return next((self.facts[name] for name in _SPEAKERS if name in self.facts), None)
+
+
+def read_manifest(path: str | os.PathLike[str]) -> list[Recording]:
+    r"""Read a manifest: one JSON object per line (`.jsonl`), or a table with a line of names (`.csv`, `.tsv`).
+
+    Args:
+        path: of the manifest; a column `path`, `file`, `audio` or `audio_filepath` has paths relative to its folder.
+
+    Raises:
+        AnalysisError: if it cannot be read, or a row has no path.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "all.csv")
+        ...     _ = file.write_text("path,speaker\na.wav,ann\n")
+        ...     read_manifest(file)[0].speaker
+        'ann'
+    """
+    source = Path(path)
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})"
+        raise AnalysisError(one_line(path, problem, f"give a manifest in {' '.join(MANIFEST_SUFFIXES)}")) from error
+    rows = _json_rows(text, source) if source.suffix.lower() == ".jsonl" else _table_rows(text, source)
+    recordings = []
+    for number, row in rows:
+        facts = {name: str(value) for name, value in row.items() if value not in (None, "") and name}
+        place = next((facts[name] for name in _PATHS if name in facts), None)
+        if place is None:
+            raise AnalysisError(one_line(path, f"line {number} has no path", f"name a column {' or '.join(_PATHS)}"))
+        recordings.append(Recording(source.parent / place, place, facts))
+    if not recordings:
+        raise AnalysisError(one_line(path, "has no rows", "list at least one recording"))
+    return recordings
+
+
+def find_labs(folder: str | os.PathLike[str]) -> dict[str, Path]:
+    """Return the `.lab` files in a folder and those below it, by name without the suffix.
+
+    Raises:
+        AnalysisError: if there are none, or two of one name.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "ru_0001.lab").touch()
+        ...     list(find_labs(folder))
+        ['ru_0001']
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(Path(folder).rglob("*.lab")):
+        if path.stem in found:
+            problem = f"has the same name as {found[path.stem]}"
+            raise AnalysisError(one_line(path, problem, "give the labels of one set of recordings"))
+        found[path.stem] = path
+    if not found:
+        raise AnalysisError(one_line(folder, "holds no .lab file", "give a folder with label files"))
+    return found
+
+
+def _json_rows(text: str, source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            problem = f"line {number} is no JSON ({error.msg})"
+            raise AnalysisError(one_line(source, problem, "give one object per line")) from error
+        if not isinstance(row, dict):
+            raise AnalysisError(one_line(source, f"line {number} is no object", "give one object per line"))
+        yield number, row
+
+
+def _table_rows(text: str, source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter="\t" if source.suffix.lower() == ".tsv" else ",", restkey=""
+    )
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise AnalysisError(one_line(source, f"is no table ({error})", "export it again")) from error
