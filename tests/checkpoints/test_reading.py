@@ -150,7 +150,7 @@ def test_a_hostile_pickle_is_refused_and_nothing_runs(tmp_path: Path, form: Any,
         read_checkpoint(tmp_path / "a.pt")
     assert not mark.exists()
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Runs(function, text.format(mark))))
-    with pytest.raises(CheckpointError, match="is hostile"):
+    with pytest.raises(CheckpointError, match=r"is a pickle of other objects .* which is never opened"):
         read_checkpoint(tmp_path / "plain.pt")
     assert not mark.exists()
 

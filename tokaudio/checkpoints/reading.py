@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,13 +16,17 @@ from tokaudio.checkpoints.ctranslate2 import is_ctranslate2, read_ctranslate2
 from tokaudio.checkpoints.flatten import flatten
 from tokaudio.checkpoints.nemo import read_nemo
 from tokaudio.checkpoints.onnx import read_onnx
+from tokaudio.checkpoints.packed import first_bytes
 from tokaudio.checkpoints.safe import read_index, read_safetensors, safetensors_shapes
-from tokaudio.checkpoints.torch_files import map_file, read_torch
+from tokaudio.checkpoints.torch_files import SAVED, map_file, read_torch
 from tokaudio.errors import CheckpointError, one_line
 
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".th", ".ckpt", ".dev", ".nemo", ".onnx")
 _LFS = b"version https://git-lfs.github.com/spec/"
 _SAFE, _INDEX = ".safetensors", ".index.json"
+# What k-means of scikit-learn name at their beginning, whatever is behind it.
+_KMEANS = (b"sklearn", b"joblib")
+_ENOUGH = 100
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,10 @@ def _reader(path: Path) -> Reader:
     # Safetensors begin with the length of their header, which may look like any other mark.
     if (start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size) or path.suffix == _SAFE:
         return read_safetensors
-    if start[:2] == b"PK" or start[:1] == b"\x80":
+    if start[:2] == b"PK" or (start[:1] == b"\x80" and not _is_other_pickle(start)):
         return _torch
+    if _is_other_pickle(start):
+        raise _unopened(path, start)
     if is_ctranslate2(start):
         return read_ctranslate2
     if path.suffix == ".onnx":
@@ -124,6 +131,42 @@ def _reader(path: Path) -> Reader:
         return _nemo
     known = ", ".join(SUFFIXES)
     raise CheckpointError(one_line(path, "is no checkpoint of a known kind, or damaged", f"give one of {known}"))
+
+
+def is_pickled_kmeans(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file looks like scikit-learn's k-means in a pickle, by its first bytes; it is not opened as one.
+
+    Raises:
+        CheckpointError: if it cannot be read.
+
+    Example:
+        >>> import pickle, sklearn.cluster, tempfile
+        >>> path = Path(tempfile.mkdtemp(), "km.bin")
+        >>> size = path.write_bytes(pickle.dumps(sklearn.cluster.KMeans(2)))
+        >>> is_pickled_kmeans(path)
+        True
+    """
+    start = _first_bytes(Path(path))
+    return _is_other_pickle(start) and _names_kmeans(start)
+
+
+def _is_other_pickle(start: bytes) -> bool:
+    """Return whether a file is a pickle, compressed or not, that torch.save did not write."""
+    inside = first_bytes(start, _ENOUGH)
+    return inside[:1] == b"\x80" and SAVED not in inside
+
+
+def _names_kmeans(start: bytes) -> bool:
+    return any(mark in first_bytes(start, _ENOUGH) for mark in _KMEANS)
+
+
+def _unopened(path: Path, start: bytes) -> CheckpointError:
+    if _names_kmeans(start):
+        problem = "is scikit-learn's k-means in a pickle, which is never opened on load"
+        remedy = f"convert it once: tokaudio convert --trust {shlex.quote(str(path))} DST.safetensors"
+        return CheckpointError(one_line(path, problem, remedy))
+    problem = "is a pickle of other objects than torch.save writes, which is never opened"
+    return CheckpointError(one_line(path, problem, "save its tensors with safetensors"))
 
 
 def _first_bytes(path: Path) -> bytes:

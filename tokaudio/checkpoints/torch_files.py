@@ -22,6 +22,8 @@ from tokaudio.checkpoints.inert import InertUnpickler
 from tokaudio.errors import CheckpointError, one_line
 
 _MAGIC = 0x1950A86A20F9469CFC6C
+# The same in a pickle, near the beginning of every old file, whatever its protocol.
+SAVED = b"\x8a\x0a" + _MAGIC.to_bytes(10, "little")
 _LOCAL_HEADER, _COUNT = struct.Struct("<26xHH"), struct.Struct("<q")
 # What kernels want of the address of float values.
 _ALIGNMENT = 16
