@@ -73,12 +73,9 @@ class CodeComparison:
         )
 
     def require(self) -> None:
-        """Fail if any difference is not a tie, or if ties are too many.
-
-        That is more than 0.1 % of the first level's codes, or, where many levels may each flip, than 0.01 % of all.
-        """
+        """Fail if any difference is not a tie, or if ties are more than 0.1 % of the first level's codes."""
         assert self.non_tie_flips == 0, f"{self.non_tie_flips} of {self.total} codes differ without a tie: {self}"
-        allowed = math.ceil(max(self.frames * 1e-3, self.total * 1e-4))
+        allowed = math.ceil(self.frames * 1e-3)
         assert self.tie_flips <= allowed, f"{self.tie_flips} tie flips in {self.frames} frames, allowed {allowed}"
 
     def require_diverse(self, minimum: int | Sequence[int] = 200) -> None:

@@ -39,11 +39,13 @@ def segment_cases(peer: Peer) -> Iterator[Case]:
     yield Case("batch of 2 s", torch.stack([sound[:, :96_000], sound[:, -96_000:]]))
 
 
-@pytest.mark.parametrize("name", ["encodec-24k", "encodec-32k"])
-def test_encodec(name: str, tmp_path: Path):
+# Any of 32 codebooks may meet a tie, and about 4 in 10,000 frames do: so many frames that their share means something.
+@pytest.mark.parametrize(("name", "long_frames"), [("encodec-24k", 1_500), ("encodec-32k", 250)])
+def test_encodec(name: str, long_frames: int, tmp_path: Path):
     peer = build(name)
+    tried = list(cases(peer, long_frames=long_frames))
     for layout in peer.facts.layouts:
-        check_parity(peer, layout, tmp_path / layout, load=load)
+        check_parity(peer, layout, tmp_path / layout, tried=tried, load=load)
 
 
 def test_encodec_48k_in_all_layouts(tmp_path: Path):
