@@ -37,6 +37,8 @@ def test_inertia_is_no_worse_than_scikit_learns(dim: int) -> None:
     assert fit.inertia <= inertia_of(rows, torch.from_numpy(other.cluster_centers_).float())
     assert fit.inertia == pytest.approx(inertia_of(rows, fit.centroids), rel=1e-4)
     assert int(fit.counts.sum()) == fit.frames == 3_000
+    assert fit.variance == pytest.approx(float(rows.var(0, unbiased=False).sum()), rel=1e-4)
+    assert fit.explained == pytest.approx(1 - fit.inertia / fit.variance) and 0.1 < fit.explained < 1
 
 
 def test_the_same_seed_gives_the_same_centroids_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from tokaudio.cli.convert import convert
 from tokaudio.cli.decode import decode
 from tokaudio.cli.doctor import doctor
 from tokaudio.cli.encode import encode
+from tokaudio.cli.fit_kmeans import fit_kmeans
 from tokaudio.cli.info import info
 from tokaudio.cli.list import list_command
 from tokaudio.cli.roundtrip import roundtrip
@@ -42,11 +43,12 @@ for _name, _command in (
     ("decode", decode),
     ("roundtrip", roundtrip),
     ("convert", convert),
+    ("fit-kmeans", fit_kmeans),
     ("list", list_command),
     ("info", info),
     ("doctor", doctor),
 ):
-    app.command(_name, epilog=_EXIT_CODES if _name in ("encode", "decode") else None)(_command)
+    app.command(_name, epilog=_EXIT_CODES if _name in ("encode", "decode", "fit-kmeans") else None)(_command)
 
 
 def help_text() -> str:

@@ -53,7 +53,9 @@ class _Bar(Meter):
     def show(self, size: float) -> None:
         rate = self.seconds / 3600 / max(time.perf_counter() - self._started, 1e-9)
         done = f"{self._verb} {self.files}/{self._total}"
-        self._progress.update(self._task, advance=size, done=done, rate=f"{rate:.3g} audio-hours/s")
+        # Not everything that is counted is audio.
+        told = f"{rate:.3g} audio-hours/s" if self.seconds else ""
+        self._progress.update(self._task, advance=size, done=done, rate=told)
 
     def _print(self, line: str) -> None:
         self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -47,6 +47,7 @@ class KMeansFit:
         centroids: `[V, D]` float32.
         counts: frames nearest to each centroid `[V]`.
         inertia: mean squared distance of all frames to their centroids.
+        variance: mean squared distance of all frames to their mean: inertia with one centroid.
         frames: N, how many frames there were.
         steps: Lloyd's steps in full width.
     """
@@ -54,8 +55,14 @@ class KMeansFit:
     centroids: Tensor
     counts: Tensor
     inertia: float
+    variance: float
     frames: int
     steps: int
+
+    @property
+    def explained(self) -> float:
+        """Share of the variance that centroids explain, from 0 to 1."""
+        return 1 - self.inertia / self.variance if self.variance else 1.0
 
 
 def fit_kmeans(
@@ -118,8 +125,22 @@ def fit_kmeans(
         for _ in range(passes if total > kept else 0):
             centroids, _, _ = _step(frames, centroids, by)
             done += 1
-        _, counts, inertia = _step(frames, centroids, by)
-    return KMeansFit(centroids.cpu(), counts, inertia, total, done)
+        means, counts, inertia = _step(frames, centroids, by)
+    centroids = centroids.cpu()
+    return KMeansFit(centroids, counts, inertia, _variance(centroids, means, counts, inertia), total, done)
+
+
+def _variance(centroids: Tensor, means: Tensor, counts: Tensor, inertia: float) -> float:
+    """Return the variance of frames, from the means of those of each centroid.
+
+    By Steiner's theorem inertia is the variance within clusters and the squared distances of means to centroids; the
+    variance is that within clusters and that of the means.
+    """
+    share = counts.double() / counts.sum()
+    means = means.double()
+    apart = share @ (means - centroids.double()).square().sum(1)
+    between = share @ (means - share @ means).square().sum(1)
+    return inertia - float(apart) + float(between)
 
 
 def _good_start(rows: Tensor, size: int, restarts: int, generator: torch.Generator, by: _Workers) -> Tensor:
