@@ -5,6 +5,7 @@ Map of the package:
 - `Tokenizer`: `encode` sound to `Tokens`, `decode` them back; `from_pretrained` by name or folder.
 - `Tokens`: codes `[B, K, T]` with lengths and the facts about where they came from; saved as `.npz`.
 - `TokenizerSpec`, `CodebookSpec`: rates, codebooks, licence; all bitrate arithmetic.
+- `fuse`: one hybrid tokenizer out of any two.
 - `list_tokenizers`, `tokenizer_spec`: what can be loaded by name.
 - `tokaudio.quantizers`, `tokaudio.audio`, `tokaudio.training`, `tokaudio.metrics`: the parts.
 - `tokaudio.testing`: checks that any tokenizer or quantizer can be put through.
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tokaudio.errors import TokaudioError
     from tokaudio.spec import CodebookSpec, TokenizerSpec
     from tokaudio.tokenizers import Tokenizer
+    from tokaudio.tokenizers.fused import fuse
     from tokaudio.tokens import Tokens
 
 __version__ = "0.1.0"
@@ -30,6 +32,7 @@ _HOMES = {
     "Tokenizer": "tokaudio.tokenizers",
     "TokenizerSpec": "tokaudio.spec",
     "Tokens": "tokaudio.tokens",
+    "fuse": "tokaudio.tokenizers.fused",
     "list_tokenizers": "tokaudio.catalogue",
     "tokenizer_spec": "tokaudio.catalogue",
 }
@@ -40,6 +43,7 @@ __all__ = [
     "Tokenizer",
     "TokenizerSpec",
     "Tokens",
+    "fuse",
     "list_tokenizers",
     "tokenizer_spec",
 ]

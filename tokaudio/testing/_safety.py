@@ -93,19 +93,23 @@ def damaged_weights(case: Case) -> int:
     from safetensors.torch import load_file, save_file
 
     folder = case.tokenizer.save_pretrained(case.folder / "damaged")
-    path = folder / "model.safetensors"
-    intact = load_file(path)
-    sizes = set(case.tokenizer.spec.codebook_sizes)
-    tables = [name for name, value in intact.items() if value.ndim == 2 and value.shape[0] in sizes]
-    names = sorted({min(intact), max(intact), *tables[:1], *tables[-1:]})
-    for name in names:
-        for value in (torch.nan, torch.inf):
-            poisoned = intact[name].clone()
-            poisoned.view(-1)[-1] = value
-            save_file(intact | {name: poisoned}, path, metadata={"format": "pt"})
-            with refused(CheckpointError, f"a {value} in {name}", naming=name):
-                type(case.tokenizer).from_pretrained(folder)
-    return 2 * len(names)
+    sizes, total = set(case.tokenizer.spec.codebook_sizes), 0
+    # One file, or one for each part of a fused tokenizer.
+    for path in sorted(folder.rglob("model.safetensors")):
+        content = path.read_bytes()
+        intact = load_file(path)
+        tables = [name for name, value in intact.items() if value.ndim == 2 and value.shape[0] in sizes]
+        names = sorted({min(intact), max(intact), *tables[:1], *tables[-1:]})
+        for name in names:
+            for value in (torch.nan, torch.inf):
+                poisoned = intact[name].clone()
+                poisoned.view(-1)[-1] = value
+                save_file(intact | {name: poisoned}, path, metadata={"format": "pt"})
+                with refused(CheckpointError, f"a {value} in {name}", naming=name):
+                    type(case.tokenizer).from_pretrained(folder)
+        path.write_bytes(content)
+        total += 2 * len(names)
+    return total
 
 
 def foreign_tokens(case: Case) -> int:

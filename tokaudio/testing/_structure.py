@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from tokaudio.audio.resample import resampled_length
+from tokaudio.errors import TokensError
 from tokaudio.testing._case import Case
-from tokaudio.testing.report import Broken, require, require_same
+from tokaudio.testing.report import Broken, refused, require, require_same
+from tokaudio.tokens import Tokens
 
 _EVERY_LENGTH_TO = 5_000
 
@@ -66,6 +68,9 @@ def prefix(case: Case) -> int:
     for k in range(1, tokenizer.spec.num_codebooks + 1):
         tokens = tokenizer.encode(case.clips[2], num_codebooks=k)
         require(tokens.codes.shape[1] == k, f"num_codebooks={k} gives {tokens.codes.shape[1]} codebooks")
+        if tokenizer.decodes and k < tokenizer.least_codebooks:
+            total += _undecodable(case, tokens)
+            continue
         sound = case.decode(tokens)[0]
         require(sound.shape == case.sounds[2].shape, f"{k} codebooks decode to {list(sound.shape)}")
         total += 1
@@ -75,6 +80,17 @@ def prefix(case: Case) -> int:
             require_same(case.decode(cut)[0], sound, f"sound of {k} codebooks")
             total += 1
     return total
+
+
+def _undecodable(case: Case, tokens: Tokens) -> int:
+    """Check codebooks that do not suffice to decode: a prefix all the same, and refused."""
+    if case.residual:
+        cut = case.tokens[2].select_codebooks(tokens.spec.num_codebooks)
+        require_same(tokens.codes, cut.codes, f"codes with num_codebooks={tokens.spec.num_codebooks}")
+    for way in (case.tokenizer.decode, lambda tokens: list(case.tokenizer.decode_blocks(tokens))):
+        with refused(TokensError, "tokens with too few codebooks to decode", naming=case.tokenizer.spec.name):
+            way(tokens)
+    return 2
 
 
 def vectors(case: Case) -> int:

@@ -12,13 +12,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tokaudio.audio import RESAMPLER, AudioReader, StreamResampler, as_audio, to_channels
-from tokaudio.errors import AudioError, CheckpointError, TokensError
+from tokaudio.errors import AudioError, CheckpointError, TokensError, one_line
 from tokaudio.nn.determinism import exact_inference
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.clips import split_clips
@@ -52,7 +52,7 @@ class Tokenizer(nn.Module, ABC):
     """
 
     spec: TokenizerSpec
-    decodes: ClassVar[bool] = True
+    decodes: bool = True
 
     def __init__(self, spec: TokenizerSpec) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class Tokenizer(nn.Module, ABC):
     @property
     def fingerprint(self) -> str:
         """First 16 hexadecimal digits of a SHA-256 over all weights by name; stored in every token file."""
-        state = self.state_dict()
+        state = self._coding_state()
         key = [(value.data_ptr(), value._version) for value in state.values()]
         if self._fingerprint is None or self._fingerprint[0] != key:
             self._fingerprint = (key, fingerprint_of(state))
@@ -148,6 +148,11 @@ class Tokenizer(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(itertools.chain(self.parameters(), self.buffers())).device
+
+    @property
+    def least_codebooks(self) -> int:
+        """Fewest first codebooks that can be decoded."""
+        return 1
 
     # --- what families implement -------------------------------------------------------------------------------
 
@@ -366,6 +371,15 @@ class Tokenizer(nn.Module, ABC):
     def _checked(self, tokens: Tokens) -> Tokens:
         tokens.require_compatible(self.spec, self.fingerprint)
         return tokens
+
+    def no_decoder(self) -> TokensError:
+        """Return the error that says that there is no decoder, where `decodes` is false, and what to use instead."""
+        remedy = "decode with the model that was trained on these tokens"
+        return TokensError(one_line(self.spec.name, "turns sound into tokens only", remedy))
+
+    def _coding_state(self) -> dict[str, Tensor]:
+        """Return the tensors that tokens belong to, by name."""
+        return self.state_dict()
 
     def _no_codes(self, k: int) -> Tensor:
         return torch.zeros(k, 0, dtype=torch.int64, device=self.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -44,6 +44,31 @@ def split_clips(
         resampled = resampled or rate != spec.sample_rate
         items.extend(_at_rate(item.detach(), rate, spec.sample_rate) for item in _cut(samples, num_samples))
     return items, resampled
+
+
+def raw_clips(
+    audio: Any, sample_rate: int | None, num_samples: Sequence[int] | Tensor | None, *, default: int
+) -> Iterator[tuple[Tensor, int]]:
+    """Yield clips `[C, S]` as they are, each with its rate in Hz.
+
+    Args:
+        audio: as for `split_clips`.
+        sample_rate: as for `split_clips`.
+        num_samples: as for `split_clips`.
+        default: rate of samples of which nothing else is known, in Hz.
+
+    Raises:
+        AudioError: as for `split_clips`.
+
+    Example:
+        >>> import torch
+        >>> [(list(clip.shape), rate) for clip, rate in raw_clips(torch.zeros(3, 2, 8), None, [8, 4, 0], default=8_000)]
+        [([2, 8], 8000), ([2, 4], 8000), ([2, 0], 8000)]
+    """
+    for clip in audio if _is_list_of_clips(audio) else [audio]:
+        judged = as_audio(clip, sample_rate)
+        for item in _cut(judged.samples, num_samples):
+            yield item.detach(), judged.sample_rate or default
 
 
 def _at_rate(samples: Tensor, rate: int, wanted: int) -> Tensor:

@@ -78,6 +78,10 @@ def load_folder(
     if not _is_ours(folder):
         return load_published(PublishedSource(folder, name=name), expected=expected)
     config = read_config(folder / "config.json")
+    if config.get("family") == "fused":
+        from tokaudio.tokenizers.fused_files import load_fused
+
+        return load_fused(folder, config)
     path = folder / "model.safetensors"
     tensors = read_tensors(path)
 
