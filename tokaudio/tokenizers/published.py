@@ -215,7 +215,8 @@ def load_published(source: PublishedSource, *, expected: type[Tokenizer] = Token
     """
     if not source.path.exists():
         raise CheckpointError(one_line(source.path, "is missing", "check the path, or download it"))
-    if not source.weight_files():
+    # A folder of parts may hold its weights one folder deeper; families know what to make of it.
+    if not source.weight_files() and not any((source.path / part).is_dir() for part in ("kmeans", "backbone")):
         source.weight_file()
     # A class that was named needs no vote: its own word is enough.
     named: Any = expected

@@ -22,6 +22,7 @@ from tokaudio.tokenizers.backbones import BackboneSizes, make_backbone, sizes_co
 from tokaudio.tokenizers.building import make_unfilled
 from tokaudio.tokenizers.codec import check_samples
 from tokaudio.tokenizers.encode_only import EncodeOnly
+from tokaudio.tokenizers.published import PublishedSource
 from tokaudio.tokenizers.windowed import InWindows
 
 SAMPLE_RATE = 16_000
@@ -159,6 +160,24 @@ class SemanticTokenizer(InWindows, EncodeOnly):
             return cls(spec, sizes, config["layers"], **config["kmeans"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"the configuration does not fit a semantic tokenizer: {error}") from error
+
+    @classmethod
+    def recognises(cls, source: PublishedSource) -> bool:
+        """Return whether files are those of a backbone; see `tokaudio.tokenizers.semantic_files`."""
+        from tokaudio.tokenizers.semantic_files import is_semantic_folder
+
+        return is_semantic_folder(source)
+
+    @classmethod
+    def from_published(cls, source: PublishedSource) -> SemanticTokenizer:
+        """Make a tokenizer of a backbone's folder with centroids in it.
+
+        Raises:
+            CheckpointError: if there are none, or only in pickles.
+        """
+        from tokaudio.tokenizers.semantic_files import from_parts
+
+        return from_parts(source.path, name=source.name if source.path.is_dir() else None)
 
     def config(self) -> dict[str, Any]:
         """Return the family's name, the sizes of the backbone, and the layers."""

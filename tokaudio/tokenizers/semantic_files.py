@@ -1,0 +1,161 @@
+"""Semantic tokenizers from published parts: a backbone's files as on the Hub, and k-means of its layers.
+
+tokenizer = Tokenizer.from_pretrained("./hubert-base")  # where ./hubert-base/kmeans/ holds safe centroids
+tokenizer = from_parts("./speechbrain-kmeans", backbone="./wavlm-large", trust=True)
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from tokaudio.checkpoints.sklearn_kmeans import read_kmeans
+from tokaudio.errors import CheckpointError, one_line
+from tokaudio.tokenizers.backbones import load_backbone
+from tokaudio.tokenizers.building import make_unfilled
+from tokaudio.tokenizers.centroids import LayerFile, by_layer, find_centroids, read_centroids
+from tokaudio.tokenizers.published import PublishedSource
+from tokaudio.tokenizers.semantic import SemanticTokenizer
+from tokaudio.tokenizers.speech_files import SPEECH_TYPES
+
+_BACKBONES = (*SPEECH_TYPES, "whisper")
+
+
+def is_semantic_folder(source: PublishedSource) -> bool:
+    """Return whether files are those of a backbone, with centroids or without.
+
+    Raises:
+        CheckpointError: if there are k-means in pickles, and no backbone of this kind: it says how to convert them.
+    """
+    folder = _folder(source.path)
+    if backbone_in(folder) is not None:
+        return True
+    pickled = [file for file in _centroids(source.path) if file.pickled] if source.path.is_dir() else []
+    if pickled:
+        raise pickled_error(source.path, pickled)
+    return False
+
+
+def backbone_in(folder: Path) -> Path | None:
+    """Return where in a folder a backbone's files are: in itself, or in its `backbone`; None if nowhere."""
+    for place in (folder, folder / "backbone"):
+        if (place / "config.json").is_file():
+            config = PublishedSource(place).config or {}
+            if config.get("model_type") in _BACKBONES:
+                return place
+    return None
+
+
+def from_parts(
+    path: str | os.PathLike[str],
+    *,
+    backbone: str | os.PathLike[str] | None = None,
+    layers: Sequence[int] | None = None,
+    name: str | None = None,
+    trust: bool = False,
+) -> SemanticTokenizer:
+    """Make a tokenizer of a backbone and the centroids of its layers.
+
+    Args:
+        path: a folder with centroids in it or in its `kmeans`, or one file of them.
+        backbone: as for [`load_backbone`][tokaudio.tokenizers.backbones.load_backbone]; what lies in the folder, or in
+            its `backbone`, by default.
+        layers: only these, in this order; all by default.
+        name: of the tokenizer; that of the folder by default.
+        trust: whether pickles of scikit-learn's k-means may be read. Nothing in them is run even so; see
+            [`read_kmeans`][tokaudio.checkpoints.sklearn_kmeans.read_kmeans].
+
+    Raises:
+        CheckpointError: if parts are missing, damaged, do not fit together, or are pickles that are not trusted.
+    """
+    path = _place(Path(path))
+    found = backbone if backbone is not None else backbone_in(_folder(path))
+    files = _centroids(path)
+    if found is None:
+        remedy = "name it (--backbone NAME|FOLDER), or put its files as they are on the Hub there"
+        raise CheckpointError(one_line(path, "has no backbone", remedy))
+    if not files:
+        raise _bare(path)
+    pickled = [file for file in files if file.pickled]
+    if pickled and not trust:
+        raise pickled_error(path, pickled, backbone=backbone)
+    chosen = by_layer(files, layers, str(path))
+    tables = {layer: _table(file) for layer, file in chosen.items()}
+    return _assembled(
+        found, tables, {layer: file.path for layer, file in chosen.items()}, name or PublishedSource(path).name
+    )
+
+
+def pickled_error(
+    path: Path, files: Sequence[LayerFile], *, backbone: str | os.PathLike[str] | None = None
+) -> CheckpointError:
+    """Return the error for k-means in pickles, with the command that converts them."""
+    shown = ", ".join(file.path.name for file in files[:3]) + (", ..." if len(files) > 3 else "")
+    problem = f"holds scikit-learn's k-means in pickles ({shown}), which are never opened on load"
+    if backbone is not None or backbone_in(_folder(path)) is None:
+        where = f" --backbone {shlex.quote(str(backbone)) if backbone is not None else 'NAME|FOLDER'}"
+    else:
+        where = ""
+    command = f"tokaudio convert --trust {shlex.quote(str(path))} DST{where}"
+    return CheckpointError(one_line(path, problem, f"convert them once, if you trust where they are from: {command}"))
+
+
+def _bare(path: Path) -> CheckpointError:
+    quoted = shlex.quote(str(path))
+    problem = "is a backbone without centroids, which gives features and no codes"
+    remedy = (
+        f"fit some (tokaudio fit-kmeans DATA --backbone {quoted} --layers 9 -k 500 -o DST), or take published ones "
+        f"(tokaudio convert --trust KMEANS DST --backbone {quoted})"
+    )
+    return CheckpointError(one_line(path, problem, remedy))
+
+
+def _assembled(
+    backbone: str | os.PathLike[str], tables: Mapping[int, Tensor], paths: Mapping[int, Path], name: str
+) -> SemanticTokenizer:
+    layers = list(tables)
+    network: Any = load_backbone(backbone, layers=max(layers))
+    for layer, table in tables.items():
+        if table.shape[1] != network.sizes.width:
+            problem = f"has centroids of {table.shape[1]} dimensions, and {backbone} states of {network.sizes.width}"
+            raise CheckpointError(one_line(paths[layer], problem, "give the backbone that they were fitted to"))
+    origin = f"k-means ({', '.join(path.name for path in paths.values())}) over {Path(backbone).name}"
+    tokenizer = make_unfilled(
+        lambda: SemanticTokenizer.untrained(
+            name,
+            network.sizes,
+            layers,
+            codebook_size=[len(table) for table in tables.values()],
+            origin=origin,
+        )
+    )
+    given, own = network.state_dict(), cast("nn.Module", tokenizer.backbone)
+    own.load_state_dict({key: given[key] for key in own.state_dict()}, assign=True)
+    for book, table in zip(tokenizer.quantizer.books, tables.values(), strict=True):
+        book.load_state_dict({"table": table})
+    return tokenizer.eval().requires_grad_(False)
+
+
+def _table(file: LayerFile) -> Tensor:
+    return read_kmeans(file.path) if file.pickled else read_centroids(file.path)
+
+
+def _centroids(path: Path) -> list[LayerFile]:
+    if path.is_dir():
+        return find_centroids(path)
+    file = LayerFile.of(path) if path.is_file() else None
+    return [] if file is None else [file]
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
+
+
+def _place(path: Path) -> Path:
+    """Return what was meant: a file of weights stands for its folder."""
+    return path.parent if path.is_file() and not _centroids(path) else path
