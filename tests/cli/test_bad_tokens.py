@@ -71,6 +71,19 @@ def test_bad_token_file_is_refused(cli: Cli, place: Path, kind: str) -> None:
         assert names(place) == before
 
 
+def test_token_files_of_other_packages_are_named(cli: Cli, place: Path) -> None:
+    with Path("in.dac").open("wb") as file:
+        np.save(file, np.array({"codes": np.zeros((1, 9, 5), np.uint16)}), allow_pickle=True)
+    Path("in.ecdc").write_bytes(b"ECDC\x00\x00\x00\x00\x02{}")
+    for source, package in (("in.dac", "descript-audio-codec"), ("in.ecdc", "encodec")):
+        for arguments in (["decode", source, "out.wav"], ["encode", source, "out.npz"], ["info", source]):
+            done = cli(*arguments)
+            (line,) = done.failures
+            assert (done.code, done.out) == (2, "")
+            assert line.startswith(f"tokaudio: {source}: ")
+            assert f" a token file of {package}, which only that package reads; decode it " in line
+
+
 def test_every_flipped_bit_is_noticed(cli: Cli, place: Path) -> None:
     whole = Path("in.npz").read_bytes()
     sound = cli("decode", "in.npz", "good.wav")

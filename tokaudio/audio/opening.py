@@ -19,6 +19,8 @@ from tokaudio.errors import AudioError, one_line
 
 _KNOWN = "WAV, FLAC, OGG, Opus, MP3, AIFF, W64, RF64, AU or CAF"
 _OURS = (b"RIFF", b"RF64", b"RIFX", b"FORM", b"riff", b"fLaC", b"OggS", b"caff", b".snd")
+# How the token files of other packages begin, and the package whose own they are.
+_TOKENS = {b"\x93NUM": "descript-audio-codec", b"ECDC": "encodec"}
 _SPECIAL = (
     (stat.S_ISDIR, "is a directory", "name a file in it"),
     (stat.S_ISFIFO, "is a pipe", "write the audio to a file first"),
@@ -156,6 +158,10 @@ def _foreign(path: str | os.PathLike[str], head: bytes, shortfall: str | None, d
     if head[:4] in _OURS:
         problem = f"damaged, or in an encoding that is not read ({detail})"
         raise AudioError(one_line(path, problem, "copy it again, or convert it to FLAC"))
+    if head[:4] in _TOKENS:
+        package = _TOKENS[head[:4]]
+        problem = f"not audio: it begins like a token file of {package}, which only that package reads"
+        raise AudioError(one_line(path, problem, f"decode it with {package}, and give the sound"))
     problem = f"not an audio file of a known format ({detail or 'no header'})"
     raise AudioError(one_line(path, problem, f"give {_KNOWN}"))
 

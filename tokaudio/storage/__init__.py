@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tokaudio.tokens import Tokens
 
 SUFFIXES = (".npz",)
+# Token files of other packages, which hold pickles or a bitstream of their own.
+_FOREIGN = {".dac": "descript-audio-codec", ".ecdc": "encodec"}
 
 
 def save_tokens(path: str | os.PathLike[str], tokens: Tokens, *, overwrite: bool = False) -> None:
@@ -58,7 +60,11 @@ def load_tokens(path: str | os.PathLike[str]) -> Tokens:
 
 
 def _require_known_suffix(path: str | os.PathLike[str]) -> None:
-    if Path(path).suffix.lower() not in SUFFIXES:
+    suffix = Path(path).suffix.lower()
+    if suffix in _FOREIGN:
+        problem = f"is a token file of {_FOREIGN[suffix]}, which only that package reads"
+        raise TokensError(one_line(path, problem, "decode it there, and encode the sound with tokaudio"))
+    if suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise TokensError(one_line(path, "its suffix is that of no token format", f"use one of {known}"))
 
