@@ -21,7 +21,7 @@ class EncodeOnly(Tokenizer):
         use_instead: what turns its tokens into sound, for the message: the imperative after a semicolon.
     """
 
-    decodes: ClassVar[bool] = False
+    decodes = False
     use_instead: ClassVar[str] = "decode with the model that was trained on these tokens"
 
     @abstractmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,20 +21,24 @@ from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.backbones import BackboneSizes, make_backbone, sizes_config, sizes_from_config
 from tokaudio.tokenizers.building import make_unfilled
 from tokaudio.tokenizers.codec import check_samples
-from tokaudio.tokenizers.encode_only import EncodeOnly
 from tokaudio.tokenizers.published import PublishedSource
+from tokaudio.tokenizers.streams import Refusing, Streaming
+from tokaudio.tokenizers.vocoded import Vocoded, decoded_spec
+from tokaudio.tokenizers.vocoders import Vocoder, vocoder_from_config
 from tokaudio.tokenizers.windowed import InWindows
 
 SAMPLE_RATE = 16_000
 _BLOCK_SECONDS = 10
 
 
-class SemanticTokenizer(InWindows, EncodeOnly):
+class SemanticTokenizer(InWindows, Vocoded):
     """A speech model and k-means over some of its layers.
 
     Each layer has one codebook, or several: `groups` side by side, each for a share of the layer's dimensions (product
     quantization), and in each of them `stages` one after the other (residual). Codebooks are in the order of layers,
     groups, stages.
+
+    It decodes where it has a vocoder: see `with_vocoder`.
 
     `features` are the hidden states of all chosen layers side by side, `[len(layers) * D, T]`; `codebooks` and `embed`
     lie in the same space.
@@ -45,6 +49,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         layer_sizes: V of each layer's codebooks.
         groups: codebooks per layer side by side.
         quantizer: the centroids.
+        vocoder: what makes sound of its codes; None if there is none.
 
     Example:
         >>> from tokaudio.nn.ssl import SpeechSizes
@@ -55,7 +60,6 @@ class SemanticTokenizer(InWindows, EncodeOnly):
     """
 
     FAMILY = "semantic"
-    use_instead: ClassVar[str] = "decode with a vocoder that was trained on these units"
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         codebook_size: int | Sequence[int],
         groups: int = 1,
         stages: int = 1,
+        vocoder: Vocoder | None = None,
     ) -> None:
         """Make an untrained tokenizer.
 
@@ -76,6 +81,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
             codebook_size: V, centroids per codebook: one number, or one for each layer.
             groups: codebooks per layer side by side, each for a share of its dimensions.
             stages: codebooks per group, each for what the ones before it leave over.
+            vocoder: what makes sound of its codes.
 
         Raises:
             CheckpointError: if the parts do not agree.
@@ -103,6 +109,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         ):
             if facts != parts:
                 raise CheckpointError(f"{spec.name}: {name} is {facts} in the spec and {parts} in the network")
+        self.take_vocoder(vocoder, self.layer_sizes, per_layer=self.codebooks_per_layer)
 
     @classmethod
     def untrained(
@@ -157,7 +164,8 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         """
         try:
             spec, sizes = TokenizerSpec.from_dict(config["spec"]), sizes_from_config(config["backbone"])
-            return cls(spec, sizes, config["layers"], **config["kmeans"])
+            vocoder = vocoder_from_config(config["vocoder"]) if config.get("vocoder") else None
+            return cls(spec, sizes, config["layers"], **config["kmeans"], vocoder=vocoder)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"the configuration does not fit a semantic tokenizer: {error}") from error
 
@@ -180,7 +188,8 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         return from_parts(source.path, name=source.name if source.path.is_dir() else None)
 
     def config(self) -> dict[str, Any]:
-        """Return the family's name, the sizes of the backbone, and the layers."""
+        """Return the family's name, the sizes of the backbone, the layers, and what the vocoder is."""
+        vocoder = {} if self.vocoder is None else {"vocoder": self.vocoder.config()}
         return {
             "family": self.FAMILY,
             "backbone": sizes_config(self.sizes),
@@ -190,6 +199,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
                 "groups": self.groups,
                 "stages": self.quantizer.stages,
             },
+            **vocoder,
         }
 
     @property
@@ -206,7 +216,7 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         """Return a tokenizer of some of the layers, in the order given: its codes are those of their codebooks here.
 
         It shares its tensors with this one, and runs no layer above the highest that it keeps. Its name says which
-        layers those are, and its fingerprint is another.
+        layers those are, and its fingerprint is another. It keeps the vocoder if that can do without the others.
 
         Raises:
             CheckpointError: if a layer has no codebooks here, or is given twice.
@@ -222,19 +232,53 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         if not wanted or len(set(wanted)) < len(wanted) or not set(wanted) <= set(self.layers):
             problem, remedy = f"has no layers {wanted}", f"give different ones of {list(self.layers)}"
             raise CheckpointError(one_line(self.spec.name, problem, remedy))
+        name = f"{self.spec.name}-{'-'.join(f'L{layer}' for layer in wanted)}"
         at = [self.layers.index(layer) for layer in wanted]
+        try:
+            vocoder = self.vocoder and self.vocoder.fitted(
+                wanted, [self.layer_sizes[place] for place in at], per_layer=self.codebooks_per_layer
+            )
+        except CheckpointError:
+            vocoder = None
+        return self._remade(name, at, vocoder)
+
+    def with_vocoder(self, vocoder: Vocoder) -> SemanticTokenizer:
+        """Return a tokenizer that decodes with this vocoder; it shares its tensors with this one.
+
+        Tokens stay the same, fingerprint included: those that were made before can be decoded.
+
+        Args:
+            vocoder: one that was trained on units of these very centroids, of
+                [`load_vocoder`][tokaudio.tokenizers.vocoder_files.load_vocoder].
+
+        Raises:
+            CheckpointError: it was trained on units of other layers, other sizes or another frame rate.
+
+        Example:
+            >>> from tokaudio.nn.ssl import SpeechSizes
+            >>> from tokaudio.nn.unit_hifigan import UnitHiFiGANSizes
+            >>> from tokaudio.tokenizers.unit_vocoder import UnitFacts, UnitVocoder
+            >>> sizes = SpeechSizes(width=32, layers=4, heads=2, inner=64, conv_widths=(16,) * 7)
+            >>> tokenizer = SemanticTokenizer.untrained("tiny", sizes, layers=(1,), codebook_size=50).eval()
+            >>> vocoder = UnitVocoder(UnitFacts("tiny-vocoder", 50), UnitHiFiGANSizes(50, unit_dim=8, channels=32))
+            >>> tokenizer = tokenizer.with_vocoder(vocoder.eval())
+            >>> tokenizer.decode(tokenizer.encode(torch.zeros(16_000), 16_000)).shape
+            torch.Size([1, 1, 16000])
+        """
+        return self._remade(self.spec.name, list(range(len(self.layers))), vocoder)
+
+    def _remade(self, name: str, at: Sequence[int], vocoder: Vocoder | None) -> SemanticTokenizer:
+        """Return a tokenizer of the layers at these places, with these tensors."""
         per = self.codebooks_per_layer
         books = [index for place in at for index in range(place * per, (place + 1) * per)]
         spec = dataclasses.replace(
-            self.spec,
-            name=f"{self.spec.name}-{'-'.join(f'L{layer}' for layer in wanted)}",
-            codebooks=tuple(self.spec.codebooks[index] for index in books),
+            decoded_spec(self.spec, vocoder), name=name, codebooks=tuple(self.spec.codebooks[index] for index in books)
         )
-        kept = make_unfilled(
+        made = make_unfilled(
             lambda: SemanticTokenizer(
                 spec,
                 self.sizes,
-                wanted,
+                [self.layers[place] for place in at],
                 codebook_size=[self.layer_sizes[place] for place in at],
                 groups=self.groups,
                 stages=self.quantizer.stages,
@@ -243,9 +287,10 @@ class SemanticTokenizer(InWindows, EncodeOnly):
         tensors = self.state_dict() | {
             f"quantizer.books.{new}.table": self.quantizer.books[old].table for new, old in enumerate(books)
         }
-        kept.load_state_dict({name: tensors[name] for name in kept.state_dict()}, assign=True)
-        kept.window_seconds = self.window_seconds
-        return kept.train(self.training).requires_grad_(False)
+        made.load_state_dict({name: tensors[name] for name in made.state_dict()}, assign=True)
+        made.take_vocoder(vocoder, made.layer_sizes, per_layer=per)
+        made.window_seconds = self.window_seconds
+        return made.train(self.training).requires_grad_(False)
 
     def codebooks(self) -> list[Tensor]:
         """Return every codebook as vectors `[V, D]`, zero outside its own layer."""
@@ -262,6 +307,10 @@ class SemanticTokenizer(InWindows, EncodeOnly):
 
     def _no_features(self) -> Tensor:
         return torch.zeros(0, self.quantizer.dim, dtype=torch.float32, device=self.device)
+
+    def _streaming(self, num_codebooks: int) -> Streaming:
+        speaking = Refusing(self.no_decoder) if self.vocoder is None else self._decoder_stream(num_codebooks)
+        return Streaming(self._encoder_stream(num_codebooks), speaking)
 
     def _encoder_stream(self, num_codebooks: int) -> BlockStream:
         kept: list[Tensor] = []
