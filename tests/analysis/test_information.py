@@ -106,6 +106,31 @@ def test_codes_that_say_nothing_are_within_the_floor() -> None:
     assert shuffled_floor(codes, labels, correct=False) == pytest.approx(found.plain, rel=0.03)
 
 
+def test_the_share_depends_least_on_the_number_of_frames() -> None:
+    random = np.random.default_rng(7)
+    likely = random.dirichlet(np.full(30, 0.1), size=600).cumsum(axis=1)
+    codes = random.integers(0, 600, 120_000)
+    labels = (random.random(120_000)[:, None] > likely[codes]).sum(axis=1)
+    few, many = evaluate(codes[:4_000], labels[:4_000]), evaluate(codes, labels)
+    assert few.floor > 0.3 * few.entropy
+    off = abs(few.share - many.share)
+    assert off < 0.9 * abs(few.pnmi - many.pnmi)
+    assert off < 0.5 * abs((few.corrected - few.floor) / few.entropy - many.share)
+
+
+def test_codes_as_many_as_frames_say_nothing() -> None:
+    assert evaluate(np.arange(90), np.arange(90) % 3).share == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_floor_is_the_expected_information() -> None:
+    from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
+
+    random = np.random.default_rng(8)
+    codes, labels = random.integers(0, 60, 900), random.integers(0, 9, 900)
+    wanted = expected_mutual_information(contingency_matrix(labels, codes), 900) / math.log(2)
+    assert shuffled_floor(codes, labels, repeats=40, correct=False) == pytest.approx(wanted, rel=0.02)
+
+
 def test_the_floor_of_labels_that_last_keeps_them_together() -> None:
     random = np.random.default_rng(6)
     codes = np.repeat(random.integers(0, 40, 120), 50)  # by chance alike for long stretches, as sounds of one room are

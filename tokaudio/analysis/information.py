@@ -2,11 +2,11 @@
 
     table = contingency(codes, phones)
     pnmi(table), phone_purity(table), cluster_purity(table)
-    evaluate(codes, phones).share  # of what there is to know, less what chance gives
+    evaluate(codes, phones).share  # of what there is to know, beyond chance
 
 Information is in bits. Frames whose label is negative have none, and are left out. Estimates from counts are too high,
-the more so the more pairs of code and label there are for each frame: compare figures of equal sizes only, use the
-corrected ones, and look at the floor, which is the same figure for labels that were exchanged at random.
+the more so the more pairs of code and label there are for each frame: the floor says how much so, which is the same
+figure for labels that were exchanged at random. Compare plain figures only at equal numbers of codes and frames.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from torch import Tensor
 from tokaudio.errors import TokaudioError
 
 Integers = NDArray[np.int64]
+
+# Bits that are as good as none.
+_NOTHING = 1e-9
 
 
 class AnalysisError(TokaudioError, ValueError):
@@ -94,8 +97,14 @@ class Information:
 
     @property
     def share(self) -> float:
-        """`(corrected - floor) / entropy`, at least 0: the share of what there is to know, less what chance gives."""
-        return max(0.0, self.corrected - self.floor) / self.entropy
+        """The share of what there is to know that the codes tell beyond chance, from 0 to about 1.
+
+        `(corrected - floor) / (entropy - floor)`, at least 0: information adjusted for chance (Vinh et al. 2010, JMLR
+        11:2837), so that codes without meaning have 0 and perfect ones 1, however many. Of all measures here the one
+        that depends least on how many frames were seen.
+        """
+        left = self.entropy - self.floor
+        return max(0.0, self.corrected - self.floor) / left if left > _NOTHING else 0.0
 
 
 def validate(codes: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> tuple[Integers, Integers]:
