@@ -162,8 +162,9 @@ def _names_kmeans(start: bytes) -> bool:
 
 def _unopened(path: Path, start: bytes) -> CheckpointError:
     if _names_kmeans(start):
-        problem = "is scikit-learn's k-means in a pickle, which is never opened on load"
-        remedy = f"convert it once: tokaudio convert --trust {shlex.quote(str(path))} DST.safetensors"
+        problem = "is scikit-learn's k-means in a pickle, which can hold any program and is never opened on load"
+        command = f"tokaudio convert --trust {shlex.quote(str(path))} DST.safetensors"
+        remedy = f"if you trust where it is from, convert it once: {command}"
         return CheckpointError(one_line(path, problem, remedy))
     problem = "is a pickle of other objects than torch.save writes, which is never opened"
     return CheckpointError(one_line(path, problem, "save its tensors with safetensors"))

@@ -22,6 +22,7 @@ def encode(  # noqa: PLR0917 - typer reads options from parameters
     output: options.Output = None,
     tokenizer: options.TokenizerName = "mini-codec",
     num_codebooks: options.NumCodebooks = None,
+    layers: options.Layers = None,
     device: options.Device = "auto",
     jobs: options.Jobs = 1,
     allow_truncated: options.Truncated = False,
@@ -50,7 +51,7 @@ def encode(  # noqa: PLR0917 - typer reads options from parameters
     from tokaudio.cli.loading import check_codebooks, choose_device, open_tokenizer
     from tokaudio.cli.runner import run_jobs
 
-    model = open_tokenizer(tokenizer, choose_device(device))
+    model = open_tokenizer(tokenizer, choose_device(device), layers=layers)
     check_codebooks(num_codebooks, model.spec)
     report.facts = {"tokenizer": model.spec.name, "fingerprint": model.fingerprint, "device": str(model.device)}
 

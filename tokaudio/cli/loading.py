@@ -77,7 +77,9 @@ def keep_layers(tokenizer: Tokenizer, layers: Sequence[int]) -> Tokenizer:
 
     if not isinstance(tokenizer, SemanticTokenizer):
         option = f"--layers {','.join(map(str, layers))}"
-        problem = f"{tokenizer.spec.name} is a {tokenizer.spec.kind} tokenizer ({type(tokenizer).__name__}) without layers"
+        problem = (
+            f"{tokenizer.spec.name} is a {tokenizer.spec.kind} tokenizer ({type(tokenizer).__name__}) without layers"
+        )
         raise refuse(option, problem, "leave it out, or use fewer codebooks (-k)")
     return tokenizer.keep_layers(layers)
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tokaudio.cli.failures import refuse
+
 TokenizerName = Annotated[
     str,
     typer.Option(
@@ -27,6 +29,10 @@ OptionalTokenizerName = Annotated[
 NumCodebooks = Annotated[
     int | None, typer.Option("-k", "--num-codebooks", min=1, help="Use only the first K codebooks.", metavar="K")
 ]
+Layers = Annotated[
+    str | None,
+    typer.Option("--layers", metavar="L,L,...", help="Use only the codebooks of these layers of a speech model."),
+]
 Output = Annotated[
     str | None,
     typer.Option("-o", "--output", metavar="OUT", help="Folder for the outputs, or a file for one input."),
@@ -40,6 +46,23 @@ Force = Annotated[bool, typer.Option("-f", "--force", help="Overwrite existing f
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No summary, no progress; failures are still reported.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+
+
+def numbers(option: str, text: str, *, least: int = 0) -> list[int]:
+    """Return the whole numbers of a list with commas.
+
+    Raises:
+        MisuseError: if it is none, or one of them is less than `least`.
+
+    Example:
+        >>> numbers("--layers", "7,12")
+        [7, 12]
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and part.isascii() and int(part[:9]) >= least for part in parts):
+        problem = f"is no list of numbers from {least} on"
+        raise refuse(f"{option} {text}", problem, "write numbers with commas between")
+    return [int(part[:9]) for part in parts]
 
 
 def threads(jobs: int, device: object) -> int:

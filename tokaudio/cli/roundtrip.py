@@ -20,6 +20,7 @@ def roundtrip(  # noqa: PLR0917 - typer reads options from parameters
     target: Annotated[str, typer.Argument(metavar="OUT", help="Audio file; its suffix picks the format.")],
     tokenizer: options.TokenizerName = "mini-codec",
     num_codebooks: options.NumCodebooks = None,
+    layers: options.Layers = None,
     device: options.Device = "auto",
     allow_truncated: options.Truncated = False,
     force: options.Force = False,
@@ -37,7 +38,7 @@ def roundtrip(  # noqa: PLR0917 - typer reads options from parameters
     from tokaudio.cli.loading import check_codebooks, check_decodes, choose_device, open_tokenizer
     from tokaudio.cli.runner import run_jobs
 
-    model = open_tokenizer(tokenizer, choose_device(device))
+    model = open_tokenizer(tokenizer, choose_device(device), layers=layers)
     check_codebooks(num_codebooks, model.spec)
     check_decodes(model)
     report = Report("decoded", quiet=True, as_json=as_json, debug=debug)

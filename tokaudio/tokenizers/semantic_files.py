@@ -41,6 +41,15 @@ def is_semantic_folder(source: PublishedSource) -> bool:
     return False
 
 
+def holds_centroids(path: Path) -> bool:
+    """Return whether there are centroids in a folder, or a file is of them; in pickles or not.
+
+    Raises:
+        CheckpointError: if a file cannot be read.
+    """
+    return bool(_centroids(path))
+
+
 def backbone_in(folder: Path) -> Path | None:
     """Return where in a folder a backbone's files are: in itself, or in its `backbone`; None if nowhere."""
     for place in (folder, folder / "backbone"):
@@ -85,7 +94,7 @@ def from_parts(
     if pickled and not trust:
         raise pickled_error(path, pickled, backbone=backbone)
     chosen = by_layer(files, layers, str(path))
-    tables = {layer: _table(file) for layer, file in chosen.items()}
+    tables = {layer: centroids_of(file) for layer, file in chosen.items()}
     return _assembled(
         found, tables, {layer: file.path for layer, file in chosen.items()}, name or PublishedSource(path).name
     )
@@ -96,13 +105,15 @@ def pickled_error(
 ) -> CheckpointError:
     """Return the error for k-means in pickles, with the command that converts them."""
     shown = ", ".join(file.path.name for file in files[:3]) + (", ..." if len(files) > 3 else "")
-    problem = f"holds scikit-learn's k-means in pickles ({shown}), which are never opened on load"
+    problem = (
+        f"holds scikit-learn's k-means in pickles ({shown}), which can hold any program and are never opened on load"
+    )
     if backbone is not None or backbone_in(_folder(path)) is None:
-        where = f" --backbone {shlex.quote(str(backbone)) if backbone is not None else 'NAME|FOLDER'}"
+        where = f" --backbone {shlex.quote(str(backbone)) if backbone is not None else 'FOLDER'}"
     else:
         where = ""
     command = f"tokaudio convert --trust {shlex.quote(str(path))} DST{where}"
-    return CheckpointError(one_line(path, problem, f"convert them once, if you trust where they are from: {command}"))
+    return CheckpointError(one_line(path, problem, f"if you trust where they are from, convert them once: {command}"))
 
 
 def _bare(path: Path) -> CheckpointError:
@@ -141,7 +152,12 @@ def _assembled(
     return tokenizer.eval().requires_grad_(False)
 
 
-def _table(file: LayerFile) -> Tensor:
+def centroids_of(file: LayerFile) -> Tensor:
+    """Return centroids `[V, D]`, float32, of a file that is trusted if it is a pickle.
+
+    Raises:
+        CheckpointError: if it is damaged, or asks for anything besides k-means.
+    """
     return read_kmeans(file.path) if file.pickled else read_centroids(file.path)
 
 
