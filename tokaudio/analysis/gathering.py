@@ -43,7 +43,7 @@ class Listener:
         """The labels of a recording could not be used."""
 
     def clustered(self, done: int, total: int) -> None:
-        """So many clusterings of all are done."""
+        """So many clusterings of all are done; none at the start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,9 +133,10 @@ def _measure(
     pairs = list(_features(found, cepstra))
     measurements: list[Measurement] = []
     done, total = 0, len(pairs) * len(sizes)
+    listener.clustered(done, total)
     for layer, training, held_out in pairs:
         for size in sizes:
-            fit = fit_kmeans(training, size, seed=seed, restarts=1, steps=8, passes=1, device=device)
+            fit = fit_kmeans(training, size, seed=seed, restarts=1, steps=6, passes=1, device=device)
             codes = assigned(held_out, fit.centroids)
             for attribute, label in labels.items():
                 information = evaluate(codes, label, seed=seed, runs=attribute in _LASTING)

@@ -18,8 +18,8 @@ from typing import Any
 from tokaudio.analysis.information import AnalysisError
 from tokaudio.errors import one_line
 
-MANIFEST_SUFFIXES = (".jsonl", ".csv", ".tsv")
-_PATHS = ("path", "file", "audio", "audio_filepath")
+MANIFEST_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
+_PATHS = ("path", "file", "file_name", "audio", "audio_filepath")
 _SPEAKERS = ("speaker", "speaker_id", "voice")
 
 
@@ -52,7 +52,8 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Recording]:
     r"""Read a manifest: one JSON object per line (`.jsonl`), or a table with a line of names (`.csv`, `.tsv`).
 
     Args:
-        path: of the manifest; a column `path`, `file`, `audio` or `audio_filepath` has paths relative to its folder.
+        path: of the manifest; a column `path`, `file`, `file_name`, `audio` or `audio_filepath` has paths relative to
+            its folder.
 
     Raises:
         AnalysisError: if it cannot be read, or a row has no path.
@@ -71,7 +72,7 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Recording]:
     except (OSError, UnicodeDecodeError) as error:
         problem = f"cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})"
         raise AnalysisError(one_line(path, problem, f"give a manifest in {' '.join(MANIFEST_SUFFIXES)}")) from error
-    rows = _json_rows(text, source) if source.suffix.lower() == ".jsonl" else _table_rows(text, source)
+    rows = _json_rows(text, source) if "json" in source.suffix.lower() else _table_rows(text, source)
     recordings = []
     for number, row in rows:
         facts = {name: str(value) for name, value in row.items() if value not in (None, "") and name}

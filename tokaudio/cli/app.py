@@ -10,6 +10,7 @@ from tokaudio.cli.doctor import doctor
 from tokaudio.cli.encode import encode
 from tokaudio.cli.fit_kmeans import fit_kmeans
 from tokaudio.cli.info import info
+from tokaudio.cli.layers import layers
 from tokaudio.cli.list import list_command
 from tokaudio.cli.roundtrip import roundtrip
 
@@ -44,11 +45,12 @@ for _name, _command in (
     ("roundtrip", roundtrip),
     ("convert", convert),
     ("fit-kmeans", fit_kmeans),
+    ("layers", layers),
     ("list", list_command),
     ("info", info),
     ("doctor", doctor),
 ):
-    app.command(_name, epilog=_EXIT_CODES if _name in ("encode", "decode", "fit-kmeans") else None)(_command)
+    app.command(_name, epilog=_EXIT_CODES if _name in ("encode", "decode", "fit-kmeans", "layers") else None)(_command)
 
 
 def help_text() -> str:
