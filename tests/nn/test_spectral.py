@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.near import assert_near
-from tokaudio.nn.spectral import PowerSpectrum, PowerSynthesis, overlap_add
+from tokaudio.audio.mel import mel_filterbank
+from tokaudio.nn.spectral import MelSpectrum, PowerSpectrum, PowerSynthesis, overlap_add
 
 
 def normal(*shape: int) -> Tensor:
@@ -37,6 +38,25 @@ def test_analysis_equals_numpy_frame_by_frame():
         wanted = spectrum / np.sqrt(np.abs(spectrum) + 1e-9)
         np.testing.assert_allclose(spectra[0, frame, :33], wanted.real, atol=1e-4)
         np.testing.assert_allclose(spectra[0, frame, 33:], wanted.imag, atol=1e-4)
+
+
+def test_mel_energies_equal_numpy_frame_by_frame():
+    front = MelSpectrum(320, 80, sample_rate=16_000, mels=20)
+    signal = normal(1, 5 * 80 + 2 * front.context)
+    found = front(signal)[0]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(320) / 320)
+    filters = mel_filterbank(16_000, 320, 20, widen=True)
+    for frame in range(5):
+        piece = signal[0, frame * 80 : frame * 80 + 320].double().numpy()
+        energy = filters @ np.abs(np.fft.rfft(piece * window, norm="ortho")) ** 2
+        np.testing.assert_allclose(found[frame], 1.5 + np.log10(energy + 1e-7) / 2, atol=1e-4)
+
+
+def test_mel_energies_have_a_fixed_scale():
+    front = MelSpectrum(320, 80, sample_rate=16_000, mels=20)
+    signal = normal(1, 5 * 80 + 2 * front.context)
+    assert_near(front(torch.zeros_like(signal)), torch.full((1, 5, 20), -2.0))
+    assert_near(front(10 * signal) - front(signal), torch.ones(1, 5, 20), within=1e-3)
 
 
 def test_frames_are_centred_on_hops():

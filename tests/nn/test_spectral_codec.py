@@ -11,6 +11,7 @@ SHAPES = [
     SpectralCodecShape(**SMALL),
     SpectralCodecShape(hop_length=40, subframes=1, n_fft=160, encoder_blocks=1, kernel_size=3, **SMALL),
     SpectralCodecShape(hop_length=60, subframes=3, n_fft=60, encoder_blocks=2, kernel_size=5, **SMALL),
+    SpectralCodecShape(encoder_blocks=2, mels=80, **SMALL),
 ]
 FRAMES = 41
 
@@ -43,6 +44,13 @@ def test_the_decoder_reaches_as_far_as_it_says(shape: SpectralCodecShape):
     frames = samples.div(hop, rounding_mode="floor")
     assert int(frames.min()) == 20 - decoder.reach
     assert int(frames.max()) == 20 + decoder.reach
+
+
+def test_an_encoder_of_mel_energies_hears_no_phases():
+    encoder = SpectralEncoder(SpectralCodecShape(encoder_blocks=1, mels=80, **SMALL)).eval()
+    signal = torch.randn(1, 10 * 320 + 2 * encoder.context, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(encoder(signal), encoder(-signal))
+    assert "filters" not in "".join(encoder.state_dict())
 
 
 def test_frames_hold_their_subframes_in_order():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokaudio.training.augment import Augmentation, change_speed, draw, tilt
+from tokaudio.training.augment import Augmentation, change_speed, colour, draw, tilt
 from tokaudio.training.pool import AudioPool, write_pool
 
 
@@ -96,3 +96,12 @@ def test_a_long_crop_is_complete_although_rates_are_rounded(tmp_path: Path, monk
     options = Augmentation(plain=0.0, speed=1.0)
     monkeypatch.setattr("tokaudio.training.augment.change_speed", lambda signal, _: signal[:850])
     assert draw(AudioPool(tmp_path), generator(), 900, options).shape == (900,)
+
+
+def test_colour_keeps_length_and_timing_and_repeats_with_the_seed():
+    signal = torch.cat([torch.zeros(4_000), tone(1_000, 4_000)])
+    changed = colour(signal, generator(), Augmentation(plain=0.0, noise_db=(-80.0, -80.0)))
+    assert torch.equal(changed, colour(signal, generator(), Augmentation(plain=0.0, noise_db=(-80.0, -80.0))))
+    assert changed.shape == signal.shape and not torch.equal(changed, signal)
+    assert changed[:3_000].square().mean() < 1e-3 * changed[5_000:].square().mean()
+    assert torch.equal(colour(signal, generator(), Augmentation(plain=1.0)), signal)

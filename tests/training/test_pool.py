@@ -77,3 +77,10 @@ def test_writing_again_replaces_and_no_pool_is_an_error(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audio.i16", "index.json"]
     with pytest.raises(AudioError, match="holds no audio pool; make one with the recipe's 'prepare' step"):
         AudioPool(tmp_path / "nowhere")
+
+
+def test_clips_are_drawn_as_often_as_their_weights_say(tmp_path: Path):
+    clips = [("a", "often", np.zeros(100, np.float32)), ("b", "never", np.zeros(100, np.float32))]
+    write_pool(tmp_path, clips, 8_000)
+    pool, generator = AudioPool(tmp_path, weights={"never": 0.0}), torch.Generator().manual_seed(0)
+    assert {pool.draw(generator) for _ in range(20)} == {0}

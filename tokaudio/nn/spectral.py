@@ -12,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tokaudio.audio.mel import mel_filterbank
+
 
 class _Windowed(nn.Module):
     """What analysis and synthesis share: a periodic Hann window and its alignment with hops."""
@@ -50,6 +52,34 @@ class PowerSpectrum(_Windowed):
         energy = spectrum.square().sum(-1, keepdim=True) + 1e-12
         compressed = spectrum * energy.pow((self.power - 1) / 2)
         return compressed.transpose(-1, -2).flatten(-2)
+
+
+class MelSpectrum(_Windowed):
+    """Cut a signal into windowed frames and return logarithms of mel energies: what is said, without phases.
+
+    The scale is fixed, so that it depends on no other frame: a factor of 100 in energy is 1, and silence is -2.
+
+    Shape:
+        input `[B, T * hop_length + 2 * context]`, output `[B, T, mels]`.
+
+    Example:
+        >>> front = MelSpectrum(640, 160, sample_rate=16_000, mels=80)
+        >>> front(torch.zeros(1, 10 * 160 + 2 * front.context)).shape
+        torch.Size([1, 10, 80])
+    """
+
+    filters: Tensor
+
+    def __init__(self, n_fft: int, hop_length: int, *, sample_rate: int, mels: int) -> None:
+        super().__init__(n_fft, hop_length, 1.0)
+        filters = torch.tensor(mel_filterbank(sample_rate, n_fft, mels, widen=True).T, dtype=torch.float32)
+        self.register_buffer("filters", filters, persistent=False)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Analyse a signal that carries `context` extra samples on each side."""
+        frames = signal.unfold(-1, self.n_fft, self.hop_length) * self.window
+        energy = torch.view_as_real(torch.fft.rfft(frames, norm="ortho")).square().sum(-1)
+        return (energy @ self.filters + 1e-7).log10() / 2 + 1.5
 
 
 class PowerSynthesis(_Windowed):

@@ -1,4 +1,4 @@
-"""The networks of the small spectral codecs: compressed spectrum in, ConvNeXt at the frame rate, spectrum out.
+"""The networks of the small spectral tokenizers: a spectrum in, ConvNeXt at the frame rate, a spectrum out.
 
 Each coarse frame of `hop_length` samples is made of `subframes` spectral frames, so that the networks run at the slow
 token rate while windows stay short. Both networks have a finite receptive field, use no statistic of the whole
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.nn.convnext import ConvNeXtStack
-from tokaudio.nn.spectral import PowerSpectrum, PowerSynthesis
+from tokaudio.nn.spectral import MelSpectrum, PowerSpectrum, PowerSynthesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,9 @@ class SpectralCodecShape:
         decoder_dim, decoder_blocks, decoder_expansion: of the decoder's.
         kernel_size: of all convolutions over frames.
         power: exponent of the magnitudes.
+        mels: mel energies that the encoder hears per spectral frame, as logarithms; 0 where it hears the compressed
+            complex spectrum, as a codec must that keeps the waveform.
+        mel_rate: sample rate that the mel filters are made for.
     """
 
     hop_length: int = 320
@@ -43,6 +46,8 @@ class SpectralCodecShape:
     decoder_expansion: float = 2.0
     kernel_size: int = 7
     power: float = 0.5
+    mels: int = 0
+    mel_rate: int = 16_000
 
 
 class SpectralEncoder(nn.Module):
@@ -65,9 +70,14 @@ class SpectralEncoder(nn.Module):
     def __init__(self, shape: SpectralCodecShape) -> None:
         super().__init__()
         self.subframes = shape.subframes
-        self.spectrum = PowerSpectrum(shape.n_fft, shape.hop_length // shape.subframes, shape.power)
+        hop = shape.hop_length // shape.subframes
+        self.spectrum: MelSpectrum | PowerSpectrum
+        if shape.mels:
+            self.spectrum = MelSpectrum(shape.n_fft, hop, sample_rate=shape.mel_rate, mels=shape.mels)
+        else:
+            self.spectrum = PowerSpectrum(shape.n_fft, hop, shape.power)
         self.stack = ConvNeXtStack(
-            shape.subframes * 2 * self.spectrum.num_bins,
+            shape.subframes * (shape.mels or 2 * self.spectrum.num_bins),
             shape.encoder_dim,
             blocks=shape.encoder_blocks,
             expansion=shape.encoder_expansion,
@@ -122,7 +132,8 @@ class SpectralDecoder(nn.Module):
 
     def forward(self, quantized: Tensor) -> Tensor:
         """Decode vectors to a signal with `context` incomplete samples on each side."""
-        spectra = self.out(self.stack(quantized.transpose(1, 2)))
+        # Whatever precision multiplies, the transform takes float32.
+        spectra = self.out(self.stack(quantized.transpose(1, 2))).float()
         frames = spectra.unflatten(2, (self.subframes, -1)).flatten(1, 2)
         return self.synthesis(frames)
 

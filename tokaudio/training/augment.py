@@ -52,13 +52,29 @@ def draw(pool: AudioPool, generator: torch.Generator, length: int, augmentation:
     crop = change_speed(pool.crop(generator, round(length * factor) + 8), factor)[:length]
     # Rounding of the rates can leave a long crop a few samples short.
     crop = F.pad(crop, (0, length - len(crop)))
-    crop = tilt(crop, generator, augmentation.tilt_db)
-    peak = crop.abs().max().clamp_min(1e-4)
-    crop = crop * (10 ** (_uniform(generator, *augmentation.gain_db) / 20) / peak)
+    return _coloured(crop, generator, augmentation)
+
+
+def colour(signal: Tensor, generator: torch.Generator, augmentation: Augmentation) -> Tensor:
+    """Change timbre, loudness and noise of a signal `[S]`, but not when things happen; some signals stay as they are.
+
+    Example:
+        >>> colour(torch.ones(800), torch.Generator().manual_seed(0), Augmentation(plain=1.0)).mean()
+        tensor(1.)
+    """
+    if _uniform(generator, 0, 1) < augmentation.plain:
+        return signal
+    return _coloured(signal, generator, augmentation)
+
+
+def _coloured(signal: Tensor, generator: torch.Generator, augmentation: Augmentation) -> Tensor:
+    signal = tilt(signal, generator, augmentation.tilt_db)
+    peak = signal.abs().max().clamp_min(1e-4)
+    signal = signal * (10 ** (_uniform(generator, *augmentation.gain_db) / 20) / peak)
     if _uniform(generator, 0, 1) < 1 / 3:
         level = 10 ** (_uniform(generator, *augmentation.noise_db) / 20)
-        crop = crop + level * torch.randn(length, generator=generator)
-    return crop
+        signal = signal + level * torch.randn(len(signal), generator=generator)
+    return signal
 
 
 def change_speed(signal: Tensor, factor: float) -> Tensor:

@@ -96,10 +96,14 @@ class AudioPool:
         part = self._audio[clip.start + start : clip.start + stop]
         return torch.from_numpy(part.astype(np.float32) / 32767.0)
 
+    def draw(self, generator: torch.Generator) -> int:
+        """Return the number of a random clip."""
+        point = torch.rand((), generator=generator, dtype=torch.float64) * self._cumulative[-1]
+        return int(torch.searchsorted(self._cumulative, point).clamp(max=len(self.clips) - 1))
+
     def crop(self, generator: torch.Generator, length: int) -> Tensor:
         """Return a random crop `[length]`, float32 in [-1, 1]."""
-        point = torch.rand((), generator=generator, dtype=torch.float64) * self._cumulative[-1]
-        clip = self.clips[int(torch.searchsorted(self._cumulative, point).clamp(max=len(self.clips) - 1))]
+        clip = self.clips[self.draw(generator)]
         slack = clip.length - length
         offset = int(torch.randint(0, abs(slack) + 1, (), generator=generator))
         if slack >= 0:

@@ -1,0 +1,95 @@
+"""A decoder learns to speak from fixed codes: what it is shown, and that it learns and resumes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralDecoder
+from tokaudio.quantizers import KMeansQuantizer
+from tokaudio.training.loop import Loop, Schedule
+from tokaudio.training.pool import AudioPool
+from tokaudio.training.teacher import frame_starts
+from tokaudio.training.vocoding import VocoderTraining, VocodingOptions, warm_start
+
+HOP = 80
+SHAPE = SpectralCodecShape(hop_length=HOP, n_fft=160, latent_dim=8, decoder_dim=24, decoder_blocks=1)
+
+
+def make(pool: AudioPool, **options: object) -> VocoderTraining:
+    """A training whose codes are the number of the frame, in base 10."""
+    torch.manual_seed(0)
+    number = torch.arange(frame_starts(pool, HOP)[-1])
+    chosen = {"batch": 4, "crop_frames": 16, "windows": (64, 128), "half": False, **options}
+    return VocoderTraining(
+        SpectralDecoder(SHAPE),
+        KMeansQuantizer(8, 11, parts=2),
+        pool,
+        torch.stack([number // 10, number % 10]).to(torch.int16),
+        options=VocodingOptions(**chosen),
+        hop_length=HOP,
+    )
+
+
+@pytest.mark.parametrize("wanted", [16, 50, 70])
+def test_an_example_is_codes_with_surroundings_and_their_sound(pool: AudioPool, wanted: int):
+    training = make(pool, crop_frames=wanted)
+    reach = training.decoder.reach
+    for seed in range(8):
+        codes, samples = training.example(torch.Generator().manual_seed(seed))
+        assert codes.shape == (2, wanted + 2 * reach) and samples.shape == (wanted * HOP,)
+        number = torch.where(codes[0] < 0, -1, codes[0] * 10 + codes[1])
+        first = int(number[reach])
+        clip = sum(first >= start for start in training.starts) - 1
+        start, end = training.starts[clip : clip + 2]
+        around = torch.arange(first - reach, first + wanted + reach)
+        assert torch.equal(number, torch.where((around >= start) & (around < end), around, -1))
+        own = pool.read(pool.clips[clip], (first - start) * HOP, wanted * HOP)
+        assert torch.equal(samples[: len(own)], own) and not bool(samples[len(own) :].any())
+
+
+def test_a_vocoder_learns(pool: AudioPool):
+    training = make(pool)
+    losses = [training.step(torch.Generator().manual_seed(n), n, 5e-3)["loss"] for n in range(50)]
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+    assert not any(value.requires_grad for value in training.quantizer.parameters())
+
+
+def test_half_precision_learns_much_the_same(pool: AudioPool):
+    first = [make(pool, half=half).step(torch.Generator().manual_seed(0), 0, 1e-3)["loss"] for half in (False, True)]
+    assert first[1] == pytest.approx(first[0], rel=0.05)
+
+
+def test_resuming_equals_going_on(pool: AudioPool, tmp_path: Path):
+    whole, first, second = make(pool), make(pool), make(pool)
+    schedule = Schedule(6, warmup=2)
+    Loop(tmp_path / "whole", whole, schedule).run(quiet=True)
+    Loop(tmp_path / "parts", first, schedule).run(stop_after=3, quiet=True)
+    loop = Loop(tmp_path / "parts", second, schedule)
+    assert loop.resume() == 3
+    loop.run(quiet=True)
+    for name, value in whole.descent.averaged.items():
+        assert torch.equal(value, second.descent.averaged[name])
+
+
+def test_a_warm_start_takes_what_fits(pool: AudioPool):
+    torch.manual_seed(1)
+    other = SpectralDecoder(
+        SpectralCodecShape(hop_length=HOP, n_fft=160, latent_dim=5, decoder_dim=24, decoder_blocks=1)
+    )
+    decoder = SpectralDecoder(SHAPE)
+    before = decoder.stack.entry.weight.clone()
+    assert warm_start(decoder, other) == ["stack.entry.weight"]
+    assert torch.equal(decoder.out.weight, other.out.weight) and torch.equal(decoder.stack.entry.weight, before)
+
+
+def test_codes_of_another_pool_are_refused(pool: AudioPool):
+    with pytest.raises(ValueError, match="frames and there are codes of 3"):
+        VocoderTraining(
+            SpectralDecoder(SHAPE),
+            KMeansQuantizer(8, 11, parts=2),
+            pool,
+            torch.zeros(2, 3, dtype=torch.int16),
+            options=VocodingOptions(),
+            hop_length=HOP,
+        )

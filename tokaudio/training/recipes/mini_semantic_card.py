@@ -1,0 +1,67 @@
+"""What the model card of `mini-semantic` says beyond its spec: data, training, measured quality, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tokaudio.training.pool import AudioPool
+from tokaudio.training.recipes.mini_codec_card import LICENCES as SPEECH_LICENCES
+
+LICENCES = {**SPEECH_LICENCES, "hibari": ("English sentences, synthetic, one voice", "Apache-2.0 (hibari-tts)")}
+
+DESIGN = """## What it is
+
+A convolutional network of {parameters:.1f} M parameters hears log-mel spectra and was taught to predict hidden states
+of the encoder of Whisper tiny.en (MIT): layer 3, which knows most about phones, and layer 1, which is closer to the
+sound. Codebook 0 has the k-means clusters of the first, codebook 1 those of the second. A code depends on 0.44 s to
+each side and on nothing else, so that pieces and streams give the codes of the whole. The vocoder began as the decoder
+of mini-codec and was trained on these codes with spectral losses alone."""
+
+LIMITS = """## Limits
+
+Speech only, 16 kHz, mono; three real speakers (Russian and Italian), synthetic English, no music, no noise and no
+overlapping speech. Codebook 0 is made to carry what is said, not who says it: the vocoder speaks in a voice of its own
+making, sounds synthetic, and loses words. Take mini-codec where the sound matters. Credits are in the package's
+`assets/NOTICE.md`."""
+
+
+def about_mini_semantic(
+    pool: AudioPool, steps: Mapping[str, int], results: Mapping[str, Any] | None, *, parameters: int = 5_900_000
+) -> str:
+    """Return the card's sections in Markdown.
+
+    Args:
+        pool: what was trained on.
+        steps: optimizer steps of student and vocoder.
+        results: PNMI by set and system, as `benchmarks/semantic_quality.py --json` writes them.
+        parameters: of all networks together.
+    """
+    seconds: dict[str, float] = {}
+    for clip in pool.clips:
+        seconds[clip.source] = seconds.get(clip.source, 0.0) + clip.length / pool.sample_rate
+    lines = [DESIGN.format(parameters=parameters / 1e6), "", "## Data", ""]
+    lines += ["| source | what | minutes | licence |", "|---|---|---:|---|"]
+    for source, duration in seconds.items():
+        what, licence = LICENCES[source]
+        lines.append(f"| `{source}` | {what} | {duration / 60:.1f} | {licence} |")
+    taken = f"{steps['student']} steps of the student and {steps['vocoder']} of the vocoder on random crops"
+    lines += ["", f"{pool.seconds / 3600:.2f} hours in all; {taken}, without an adversarial stage.", ""]
+    return "\n".join([*lines, *(_quality(results) if results else []), LIMITS])
+
+
+def _quality(results: Mapping[str, Any]) -> list[str]:
+    """Return the table of what units know about phones."""
+    lines = [
+        "## Quality",
+        "",
+        "Phone-normalised mutual information (arXiv:2106.07447, section III-B): the share of what there is to know",
+        "about the phone of a frame that its unit tells. All units were fitted to the same training speech.",
+        "",
+        "| speech | units | PNMI | phone purity |",
+        "|---|---|---:|---:|",
+    ]
+    for name, systems in results.items():
+        for system, row in systems.items():
+            lines.append(f"| {name} | {system} | {row['pnmi']:.3f} | {row['phone_purity']:.3f} |")
+    return [*lines, ""]
