@@ -121,6 +121,10 @@ class FusedTokenizer(Tokenizer):
         """Fewest first codebooks that can be decoded: all of the semantic part, and one more."""
         return self.semantic.spec.num_codebooks + 1
 
+    def _coding_state(self) -> dict[str, Tensor]:
+        parts = {part: self._part(part)._coding_state() for part in self.spans}
+        return {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
+
     def split(self, tokens: Tokens) -> tuple[Tokens, Tokens | None]:
         """Return the tokens of the semantic and of the compression part, as each would have made them.
 

@@ -99,10 +99,11 @@ def _lengths(parts: Mapping[str, TokenizerSpec], spans: Mapping[str, Span], hop:
     for part, spec in parts.items():
         span = spans[part].frames
         needed = Fraction(spec.least_padding * rate, spec.sample_rate)
-        if spec.frame_multiple > 1 and span.denominator == 1:
-            multiple = math.lcm(multiple, spec.frame_multiple * span.numerator)
-        else:
-            needed += (spec.frame_multiple - 1) * span * hop
+        if span.denominator == 1:
+            multiple = math.lcm(multiple, spec.frame_multiple * span.numerator) if spec.frame_multiple > 1 else multiple
+        elif spec.frame_multiple > 1:
+            # There are at least so many codes, however short the signal.
+            needed = max(needed, Fraction(0)) + (spec.frame_multiple - 1) * span * hop
         padding = max(padding, math.ceil(needed))
     return multiple, padding
 
