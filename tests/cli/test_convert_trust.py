@@ -10,7 +10,7 @@ import torch
 
 from tests.checkpoints import pickles
 from tests.cli.support import Cli, names
-from tests.tokenizers.test_semantic_files import hub, kmeans, with_pickles
+from tests.tokenizers.test_semantic_files import hub, kmeans, with_pickles, with_vocoder
 from tokaudio import Tokenizer
 from tokaudio.tokenizers.centroids import read_centroids
 from tokaudio.tokenizers.semantic_files import from_parts
@@ -38,6 +38,18 @@ def test_a_folder_as_published_becomes_a_tokenizer(cli: Cli, place: Path) -> Non
     assert cli("convert", "one", "three", "--layers", "3").code == 0, "tokaudio's own folders too"
     done = cli("convert", "--trust", "mini-codec", "four")
     assert done.code == 0 and "mini-codec" in done.out, "a trust that is not needed changes nothing"
+
+
+def test_a_vocoder_makes_it_speak(cli: Cli, place: Path) -> None:
+    with_vocoder(with_pickles(hub(Path("wavlm"))))
+    assert cli("convert", "--trust", "wavlm", "units").code == 0
+    assert cli("roundtrip", "in.wav", "out.wav", "-t", "./units").code == 0
+    assert cli("convert", "--trust", "wavlm", "mute", "--vocoder", "none").code == 0
+    done = cli("roundtrip", "in.wav", "no.wav", "-t", "./mute")
+    assert done.code == 2 and "has no vocoder" in done.failures[0]
+    other = ("convert", "--trust", "wavlm/kmeans", "other", "--backbone", "wavlm")
+    assert cli(*other, "--vocoder", "wavlm").code == 0
+    assert Tokenizer.from_pretrained("./other").decodes
 
 
 def test_one_file_becomes_safe_centroids(cli: Cli, place: Path) -> None:

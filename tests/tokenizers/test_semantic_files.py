@@ -17,9 +17,12 @@ from tests.checkpoints import pickles
 from tests.tokenizers.test_speech_files import CONFIG, made, published
 from tokaudio import Tokenizer
 from tokaudio.errors import CheckpointError
+from tokaudio.nn.unit_hifigan import UnitHiFiGANSizes
 from tokaudio.tokenizers.centroids import LayerFile, by_layer, find_centroids, read_centroids, write_centroids
 from tokaudio.tokenizers.semantic import SemanticTokenizer
 from tokaudio.tokenizers.semantic_files import from_parts
+from tokaudio.tokenizers.unit_vocoder import UnitFacts, UnitVocoder
+from tokaudio.tokenizers.vocoder_names import speechbrain_names
 
 SOUND = 0.1 * torch.randn(16_000, generator=torch.Generator().manual_seed(0))
 WIDTH = CONFIG["hidden_size"]
@@ -90,6 +93,39 @@ def test_the_backbone_may_lie_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "c/LibriSpeech_wavlm_k12_L3.pt").rename(tmp_path / "km.bin")
     named = from_parts(tmp_path / "km.bin", backbone=tmp_path / "a", layers=[3], trust=True, name="one")
     assert named.fingerprint == one.fingerprint
+
+
+def with_vocoder(folder: Path) -> UnitVocoder:
+    """Put a vocoder of the units of layers 1 and 3 there, as SpeechBrain publishes them."""
+    torch.manual_seed(1)
+    sizes = UnitHiFiGANSizes(2 * 12 + 1, unit_dim=8, channels=32, attention_dim=4, padding="reflect")
+    vocoder = UnitVocoder(UnitFacts("vocoder", 12, (1, 3), reserved=1), sizes).eval().requires_grad_(False)
+    state = vocoder.state_dict()
+    folder.mkdir(exist_ok=True)
+    torch.save({their: state[our] for our, their in speechbrain_names(sizes).items()}, folder / "generator.ckpt")
+    fields = {"upsample_factors": sizes.factors, "resblock_dilation_sizes": sizes.branch_dilations}
+    generator = json.dumps({"generator": fields, "layer": [1, 3], "sample_rate": 16_000})
+    (folder / "hyperparams.yaml").write_text(generator)
+    return vocoder
+
+
+@pytest.mark.parametrize("place", [".", "vocoder"])
+def test_a_vocoder_that_lies_there_comes_along(tmp_path: Path, place: str) -> None:
+    folder = with_pickles(hub(tmp_path / "wavlm-tiny"))
+    mute = from_parts(folder, trust=True)
+    wanted = mute.with_vocoder(with_vocoder(folder / place))
+    found = from_parts(folder, trust=True)
+    tokens = found.encode(SOUND, 16_000)
+    assert found.fingerprint == mute.fingerprint and torch.equal(found.decode(tokens), wanted.decode(tokens))
+    assert float(found.decode(tokens).abs().max()) > 0
+    assert from_parts(folder, layers=[3], trust=True).decodes, "it can do without some layers"
+    assert not from_parts(folder, vocoder="none", trust=True).decodes and not mute.decodes
+    elsewhere = from_parts(folder / "kmeans", backbone=folder, vocoder=folder / place, trust=True, name="wavlm-tiny")
+    assert torch.equal(elsewhere.decode(tokens), wanted.decode(tokens))
+    joblib.dump(kmeans(1, size=9), folder / "kmeans/LibriSpeech_wavlm_k12_L1.pt")
+    with pytest.raises(CheckpointError, match=r"(wavlm-tiny|vocoder): .*9.*leave the vocoder out") as caught:
+        from_parts(folder, trust=True)
+    assert "\n" not in str(caught.value)
 
 
 def test_pickles_and_bare_backbones_are_refused_with_the_command(tmp_path: Path) -> None:

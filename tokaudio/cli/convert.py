@@ -26,6 +26,12 @@ BackboneName = Annotated[
     str | None,
     typer.Option("--backbone", metavar="NAME|FOLDER", help="Speech model of the k-means, where SRC does not hold it."),
 ]
+VocoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--vocoder", metavar="FOLDER|none", help="Vocoder of these units, where SRC does not hold it, or none at all."
+    ),
+]
 
 
 def convert(  # noqa: PLR0917 - typer reads options from parameters
@@ -34,6 +40,7 @@ def convert(  # noqa: PLR0917 - typer reads options from parameters
     trust: Trust = False,
     backbone: BackboneName = None,
     layers: options.Layers = None,
+    vocoder: VocoderName = None,
     force: options.Force = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -57,7 +64,8 @@ def convert(  # noqa: PLR0917 - typer reads options from parameters
         facts = _write_centroids(source, target, wanted, trust=trust, force=force)
         line = f"{facts['centroids']:,} centroids of {facts['dimensions']:,} dimensions"
     else:
-        facts = _write_tokenizer(source, target, wanted, trust=trust, backbone=backbone, force=force)
+        parts = {"backbone": backbone, "vocoder": vocoder}
+        facts = _write_tokenizer(source, target, wanted, trust=trust, parts=parts, force=force)
         line = f"{facts['family']}, {facts['parameters']:,} parameters, {facts['fingerprint']}"
     if as_json:
         emit_json(facts)
@@ -68,7 +76,7 @@ def convert(  # noqa: PLR0917 - typer reads options from parameters
 
 
 def _write_tokenizer(
-    source: str, target: str, layers: list[int] | None, *, trust: bool, backbone: str | None, force: bool
+    source: str, target: str, layers: list[int] | None, *, trust: bool, parts: dict[str, str | None], force: bool
 ) -> dict[str, Any]:
     """Write a folder, and return what is in it."""
     folder = Path(target)
@@ -77,7 +85,7 @@ def _write_tokenizer(
     present = [name for name in _FILES if os.path.lexists(folder / name)]
     if present and not force:
         raise refuse(target, f"holds a {present[0]} already", "choose another folder, or allow overwriting (-f)")
-    tokenizer = _opened(source, layers, trust=trust, backbone=backbone, name=folder.absolute().name)
+    tokenizer = _opened(source, layers, trust=trust, parts=parts, name=folder.absolute().name)
     tokenizer.save_pretrained(folder)
     return {
         "input": source,
@@ -90,15 +98,17 @@ def _write_tokenizer(
     }
 
 
-def _opened(source: str, layers: list[int] | None, *, trust: bool, backbone: str | None, name: str) -> Tokenizer:
+def _opened(
+    source: str, layers: list[int] | None, *, trust: bool, parts: dict[str, str | None], name: str
+) -> Tokenizer:
     from tokaudio.cli.loading import choose_device, keep_layers, open_tokenizer
     from tokaudio.tokenizers.semantic_files import from_parts, holds_centroids
 
     path = Path(source)
-    if backbone is not None or (trust and path.exists() and holds_centroids(path)):
+    if any(parts.values()) or (trust and path.exists() and holds_centroids(path)):
         if not path.exists():
             raise refuse(source, "is missing", "check the path")
-        return from_parts(path, backbone=backbone, layers=layers, name=name, trust=trust)
+        return from_parts(path, **parts, layers=layers, name=name, trust=trust)
     tokenizer = open_tokenizer(source, choose_device("cpu"))
     return tokenizer if layers is None else keep_layers(tokenizer, layers)
 

@@ -22,6 +22,7 @@ from tokaudio.tokenizers.centroids import LayerFile, by_layer, find_centroids, r
 from tokaudio.tokenizers.published import PublishedSource
 from tokaudio.tokenizers.semantic import SemanticTokenizer
 from tokaudio.tokenizers.speech_files import SPEECH_TYPES
+from tokaudio.tokenizers.vocoder_files import load_vocoder
 
 _BACKBONES = (*SPEECH_TYPES, "whisper")
 
@@ -60,21 +61,32 @@ def backbone_in(folder: Path) -> Path | None:
     return None
 
 
+def vocoder_in(folder: Path) -> Path | None:
+    """Return where in a folder a vocoder's files are: in itself, or in its `vocoder`; None if nowhere."""
+    for place in (folder, folder / "vocoder"):
+        if any(path.is_file() for path in (place / "generator.ckpt", place / "generator.pt", *place.glob("g_*"))):
+            return place
+    return None
+
+
 def from_parts(
     path: str | os.PathLike[str],
     *,
     backbone: str | os.PathLike[str] | None = None,
     layers: Sequence[int] | None = None,
+    vocoder: str | os.PathLike[str] | None = None,
     name: str | None = None,
     trust: bool = False,
 ) -> SemanticTokenizer:
-    """Make a tokenizer of a backbone and the centroids of its layers.
+    """Make a tokenizer of a backbone and the centroids of its layers, and of a vocoder where there is one.
 
     Args:
         path: a folder with centroids in it or in its `kmeans`, or one file of them.
         backbone: as for [`load_backbone`][tokaudio.tokenizers.backbones.load_backbone]; what lies in the folder, or in
             its `backbone`, by default.
         layers: only these, in this order; all by default.
+        vocoder: as for [`load_vocoder`][tokaudio.tokenizers.vocoder_files.load_vocoder], or `none`; what lies in the
+            folder, or in its `vocoder`, by default.
         name: of the tokenizer; that of the folder by default.
         trust: whether pickles of scikit-learn's k-means may be read. Nothing in them is run even so; see
             [`read_kmeans`][tokaudio.checkpoints.sklearn_kmeans.read_kmeans].
@@ -95,9 +107,15 @@ def from_parts(
         raise pickled_error(path, pickled, backbone=backbone)
     chosen = by_layer(files, layers, str(path))
     tables = {layer: centroids_of(file) for layer, file in chosen.items()}
-    return _assembled(
-        found, tables, {layer: file.path for layer, file in chosen.items()}, name or PublishedSource(path).name
-    )
+    paths = {layer: file.path for layer, file in chosen.items()}
+    tokenizer = _assembled(found, tables, paths, name or PublishedSource(path).name)
+    speaking = vocoder if vocoder is not None else vocoder_in(path)
+    if speaking is None or speaking == "none":
+        return tokenizer
+    try:
+        return tokenizer.with_vocoder(load_vocoder(speaking))
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}, or leave the vocoder out (--vocoder none)") from error
 
 
 def pickled_error(
