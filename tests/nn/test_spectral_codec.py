@@ -11,15 +11,21 @@ SHAPES = [
     SpectralCodecShape(**SMALL),
     SpectralCodecShape(hop_length=40, subframes=1, n_fft=160, encoder_blocks=1, kernel_size=3, **SMALL),
     SpectralCodecShape(hop_length=60, subframes=3, n_fft=60, encoder_blocks=2, kernel_size=5, **SMALL),
-    SpectralCodecShape(encoder_blocks=2, mels=80, **SMALL),
+    SpectralCodecShape(encoder_blocks=2, mels=20, **SMALL),
 ]
 FRAMES = 41
+
+
+def make(shape: SpectralCodecShape) -> SpectralEncoder:
+    """An encoder whose filters, if it has any, overlap a little."""
+    places = torch.linspace(0, 20, shape.n_fft // 2 + 1) - torch.arange(20)[:, None]
+    return SpectralEncoder(shape, (1 - places.abs()).clamp_min(0) if shape.mels else None)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_the_encoder_sees_its_reach_and_context(shape: SpectralCodecShape, place: str):
-    encoder, hop = SpectralEncoder(shape).eval(), shape.hop_length
+    encoder, hop = make(shape).eval(), shape.hop_length
     signal, sample = torch.zeros(1, FRAMES * hop), 20 * hop + (0 if place == "first" else hop - 1)
     signal[0, sample] = torch.nan
     with torch.no_grad():
@@ -47,7 +53,7 @@ def test_the_decoder_reaches_as_far_as_it_says(shape: SpectralCodecShape):
 
 
 def test_an_encoder_of_mel_energies_hears_no_phases():
-    encoder = SpectralEncoder(SpectralCodecShape(encoder_blocks=1, mels=80, **SMALL)).eval()
+    encoder = make(SpectralCodecShape(encoder_blocks=1, mels=20, **SMALL)).eval()
     signal = torch.randn(1, 10 * 320 + 2 * encoder.context, generator=torch.Generator().manual_seed(0))
     assert torch.equal(encoder(signal), encoder(-signal))
     assert "filters" not in "".join(encoder.state_dict())
@@ -63,6 +69,12 @@ def test_frames_hold_their_subframes_in_order():
     spectra = encoder.spectrum(signal)
     assert spectra.shape[1] == 12
     torch.testing.assert_close(grouped[0][0, 1], spectra[0, 3:6].flatten())
+
+
+@pytest.mark.parametrize(("mels", "filters"), [(20, None), (0, torch.ones(20, 321))])
+def test_filters_are_needed_for_mel_energies_only(mels: int, filters: torch.Tensor | None):
+    with pytest.raises(ValueError, match=f"and only there; mels={mels}"):
+        SpectralEncoder(SpectralCodecShape(mels=mels, **SMALL), filters)
 
 
 def test_padding_surrounds_with_zeros():

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralEncoder
+from tokaudio.nn.spectral_codec import SpectralCodecShape
+from tokaudio.tokenizers.spectral_codec import spectral_encoder
 from tokaudio.training.augment import Augmentation
 from tokaudio.training.distillation import DistillationOptions, DistillationTraining
 from tokaudio.training.frames import FramesInMemory
@@ -15,7 +16,12 @@ from tokaudio.training.teacher import frame_starts
 
 HOP = 80
 SHAPE = SpectralCodecShape(
-    hop_length=HOP, n_fft=160, latent_dim=4, encoder_dim=16, encoder_blocks=1, mels=20, mel_rate=4_000
+    hop_length=HOP,
+    n_fft=160,
+    latent_dim=4,
+    encoder_dim=16,
+    encoder_blocks=1,
+    mels=20,
 )
 
 
@@ -33,7 +39,7 @@ def make(pool: AudioPool, **options: object) -> DistillationTraining:
     torch.manual_seed(0)
     chosen = {"batch": 3, "crop_frames": 12, "weights": (1.0, 0.0), "half": False, **options}
     return DistillationTraining(
-        SpectralEncoder(SHAPE),
+        spectral_encoder(SHAPE, 4_000),
         pool,
         FramesInMemory(features(pool)),
         options=DistillationOptions(**chosen),
@@ -93,7 +99,7 @@ def test_resuming_equals_going_on(pool: AudioPool, tmp_path: Path):
 def test_features_of_another_pool_are_refused(pool: AudioPool):
     with pytest.raises(ValueError, match=f"the pool has {frame_starts(pool, HOP)[-1]} frames and the features 5"):
         DistillationTraining(
-            SpectralEncoder(SHAPE),
+            spectral_encoder(SHAPE, 4_000),
             pool,
             FramesInMemory(torch.zeros(5, 4)),
             options=DistillationOptions(),

@@ -12,8 +12,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tokaudio.audio.mel import mel_filterbank
-
 
 class _Windowed(nn.Module):
     """What analysis and synthesis share: a periodic Hann window and its alignment with hops."""
@@ -59,21 +57,25 @@ class MelSpectrum(_Windowed):
 
     The scale is fixed, so that it depends on no other frame: a factor of 100 in energy is 1, and silence is -2.
 
+    Args:
+        filters: weights of the bins `[M, n_fft // 2 + 1]`.
+        n_fft: length of a window in samples.
+        hop_length: samples from window to window.
+
     Shape:
-        input `[B, T * hop_length + 2 * context]`, output `[B, T, mels]`.
+        input `[B, T * hop_length + 2 * context]`, output `[B, T, M]`.
 
     Example:
-        >>> front = MelSpectrum(640, 160, sample_rate=16_000, mels=80)
+        >>> front = MelSpectrum(torch.ones(80, 321), 640, 160)
         >>> front(torch.zeros(1, 10 * 160 + 2 * front.context)).shape
         torch.Size([1, 10, 80])
     """
 
     filters: Tensor
 
-    def __init__(self, n_fft: int, hop_length: int, *, sample_rate: int, mels: int) -> None:
+    def __init__(self, filters: Tensor, n_fft: int, hop_length: int) -> None:
         super().__init__(n_fft, hop_length, 1.0)
-        filters = torch.tensor(mel_filterbank(sample_rate, n_fft, mels, widen=True).T, dtype=torch.float32)
-        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("filters", filters.T.float().contiguous(), persistent=False)
 
     def forward(self, signal: Tensor) -> Tensor:
         """Analyse a signal that carries `context` extra samples on each side."""

@@ -31,7 +31,6 @@ class SpectralCodecShape:
         power: exponent of the magnitudes.
         mels: mel energies that the encoder hears per spectral frame, as logarithms; 0 where it hears the compressed
             complex spectrum, as a codec must that keeps the waveform.
-        mel_rate: sample rate that the mel filters are made for.
     """
 
     hop_length: int = 320
@@ -47,11 +46,14 @@ class SpectralCodecShape:
     kernel_size: int = 7
     power: float = 0.5
     mels: int = 0
-    mel_rate: int = 16_000
 
 
 class SpectralEncoder(nn.Module):
     """Sound to latents.
+
+    Args:
+        shape: its sizes.
+        filters: of mel energies `[shape.mels, n_fft // 2 + 1]`, where it hears these.
 
     Attributes:
         context: samples needed before the first and after the last frame.
@@ -67,15 +69,17 @@ class SpectralEncoder(nn.Module):
         torch.Size([1, 64, 10])
     """
 
-    def __init__(self, shape: SpectralCodecShape) -> None:
+    def __init__(self, shape: SpectralCodecShape, filters: Tensor | None = None) -> None:
         super().__init__()
+        if (filters is None) == bool(shape.mels):
+            raise ValueError(f"mel filters are needed where mel energies are heard, and only there; mels={shape.mels}")
         self.subframes = shape.subframes
         hop = shape.hop_length // shape.subframes
         self.spectrum: MelSpectrum | PowerSpectrum
-        if shape.mels:
-            self.spectrum = MelSpectrum(shape.n_fft, hop, sample_rate=shape.mel_rate, mels=shape.mels)
-        else:
+        if filters is None:
             self.spectrum = PowerSpectrum(shape.n_fft, hop, shape.power)
+        else:
+            self.spectrum = MelSpectrum(filters, shape.n_fft, hop)
         self.stack = ConvNeXtStack(
             shape.subframes * (shape.mels or 2 * self.spectrum.num_bins),
             shape.encoder_dim,

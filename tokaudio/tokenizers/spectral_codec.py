@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tokaudio.audio.chunk import TilePlan, TileStream
+from tokaudio.audio.mel import mel_filterbank
 from tokaudio.errors import CheckpointError, TokensError, one_line
 from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralDecoder, SpectralEncoder
 from tokaudio.quantizers import make_quantizer
@@ -52,7 +53,7 @@ class SpectralCodec(Tokenizer):
         """
         super().__init__(spec)
         self.shape, self.quantizer_name, self.quantizer_options = shape, quantizer, dict(quantizer_options)
-        self.encoder = SpectralEncoder(shape)
+        self.encoder = spectral_encoder(shape, spec.sample_rate)
         self.quantizer = make_quantizer(quantizer, {"dim": shape.latent_dim, **quantizer_options})
         self.decoder = SpectralDecoder(shape)
         for name, facts, parts in (
@@ -147,3 +148,16 @@ class SpectralCodec(Tokenizer):
         signal = self.decoder(vectors)
         edge = self.decoder.context + self.decoder.reach * self.shape.hop_length
         return signal[:, edge : signal.shape[1] - edge]
+
+
+def spectral_encoder(shape: SpectralCodecShape, sample_rate: int) -> SpectralEncoder:
+    """Make the encoder of a shape, with mel filters for a sample rate in Hz where it hears mel energies.
+
+    Example:
+        >>> spectral_encoder(SpectralCodecShape(mels=80), 16_000).spectrum.filters.shape
+        torch.Size([321, 80])
+    """
+    if not shape.mels:
+        return SpectralEncoder(shape)
+    filters = torch.tensor(mel_filterbank(sample_rate, shape.n_fft, shape.mels, widen=True), dtype=torch.float32)
+    return SpectralEncoder(shape, filters)

@@ -26,13 +26,14 @@ import torch
 from torch import Tensor
 
 from tokaudio.atomic import atomic_write
-from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralEncoder
+from tokaudio.nn.spectral_codec import SpectralCodecShape
 from tokaudio.quantizers.kmeans import KMeansQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers import SpectralCodec, Tokenizer
 from tokaudio.tokenizers.backbones import load_backbone
 from tokaudio.tokenizers.card import model_card
 from tokaudio.tokenizers.self_check import write_self_check
+from tokaudio.tokenizers.spectral_codec import spectral_encoder
 from tokaudio.training.augment import Augmentation
 from tokaudio.training.descent import averaged_weights
 from tokaudio.training.distillation import DistillationOptions, DistillationTraining
@@ -154,7 +155,7 @@ def distil(recipe: Recipe, schedule: Schedule, *, options: DistillationOptions |
     """Return the training of the student, where it stands."""
     torch.manual_seed(SEED)
     training = DistillationTraining(
-        SpectralEncoder(recipe.shape),
+        spectral_encoder(recipe.shape, SAMPLE_RATE),
         recipe.pool(),
         FramesOnDisk(recipe.work / "targets"),
         options=options or DistillationOptions(),
