@@ -76,7 +76,7 @@ def fit_kmeans(  # noqa: PLR0917 - typer reads options from parameters
     """
     folder = Path(output)
     _check_output(folder, force)
-    numbers, sizes = _numbers("--layers", layers, least=0), _numbers("-k", codebook_size, least=1)
+    numbers, sizes = options.numbers("--layers", layers), options.numbers("-k", codebook_size, least=1)
     if len(sizes) not in (1, len(numbers)):
         raise refuse(f"-k {codebook_size}", f"there are {len(numbers)} layers", "give one number, or one per layer")
     found = find_sounds(data, where or ())
@@ -130,14 +130,3 @@ def _check_output(folder: Path, force: bool) -> None:
     present = [name for name in _WRITTEN if os.path.lexists(folder / name)]
     if present and not force:
         raise refuse(folder, f"holds a {present[0]} already", "choose another folder, or allow overwriting (-f)")
-
-
-def _numbers(option: str, text: str, *, least: int) -> list[int]:
-    """Return the numbers of a list with commas."""
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < least:
-        raise refuse(f"{option} {text}", f"is no list of numbers from {least} on", "write numbers with commas between")
-    return numbers

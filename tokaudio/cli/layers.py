@@ -68,7 +68,8 @@ def layers(  # noqa: PLR0917 - typer reads options from parameters
     phones (where .lab files are given), speakers (where a manifest has a column speaker or voice), pitch and energy.
     Writes one page with plots, a table, and what follows for the choice of layers and clusters.
     """
-    chosen, sizes = None if numbers is None else _numbers("--layers", numbers, 0), _numbers("-k", clusters, 2)
+    chosen = None if numbers is None else options.numbers("--layers", numbers)
+    sizes = options.numbers("-k", clusters, least=2)
     _check_output(output, force)
 
     from tokaudio.analysis.layers import study_layers
@@ -114,17 +115,6 @@ def _check_output(output: str, force: bool) -> None:
     if not Path(output).absolute().parent.is_dir():
         raise refuse(output, "its directory does not exist", "create it first")
     check_target(output, set(), force=force)
-
-
-def _numbers(option: str, text: str, least: int) -> list[int]:
-    """Return the numbers of a list with commas."""
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < least:
-        raise refuse(f"{option} {text}", f"is no list of numbers from {least} on", "write numbers with commas between")
-    return numbers
 
 
 def _recordings(data: Sequence[str], where: Sequence[str], report: Report) -> list[Recording]:
