@@ -109,7 +109,8 @@ def test_a_folder_is_of_the_kind_that_its_configuration_says(tmp_path: Path) -> 
     for dialect in whisper.DIALECTS:
         (tmp_path / dialect).mkdir()
         loaded = load_backbone(whisper.written(tmp_path / dialect, dialect), layers=1)
-        assert isinstance(loaded, WhisperModel) and len(loaded.layers) == 1
+        assert isinstance(loaded, WhisperModel) and len(loaded.layers) == 1 and loaded.sizes.filled
+    assert not load_backbone(tmp_path / "transformers", filled=False).sizes.filled
 
 
 @pytest.mark.parametrize(

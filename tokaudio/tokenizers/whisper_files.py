@@ -5,6 +5,7 @@ Sizes come from `config.json`, from `dims` in the file, or from the shapes of th
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,12 +112,13 @@ def is_whisper(checkpoint: Checkpoint) -> bool:
     return checkpoint.metadata.get("spec") == "WhisperSpec" or "encoder.blocks.0.attn_ln.weight" in checkpoint.tensors
 
 
-def load_whisper(source: PublishedSource, *, layers: int | None = None) -> WhisperModel:
+def load_whisper(source: PublishedSource, *, layers: int | None = None, filled: bool = True) -> WhisperModel:
     """Load published files of Whisper.
 
     Args:
         source: the files.
         layers: how many layers are kept, from the first; all by default.
+        filled: whether signals are filled up with silence to one window.
 
     Raises:
         CheckpointError: if a file is missing or does not fit.
@@ -125,6 +127,7 @@ def load_whisper(source: PublishedSource, *, layers: int | None = None) -> Whisp
     where = str(file.path)
     config = source.config or {}
     sizes = _sizes_inside(file, where) if is_whisper(file) else whisper_sizes(config, where=str(source.path))
+    sizes = dataclasses.replace(sizes, filled=filled)
     _check_ears(source.path if source.path.is_dir() else source.path.parent, sizes)
     kept = sizes.layers if layers is None else layers
     if not 0 <= kept <= sizes.layers:
