@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from safetensors.torch import save_file
-from tests.tokenizers.test_backbones import CONFIG, made, published
+
+from tests.tokenizers.test_speech_files import CONFIG, made, published
 
 
 def write_backbone(folder: Path) -> Path:

@@ -46,8 +46,13 @@ def test_other_options_are_refused_in_one_line_and_can_be_given_up(tmp_path: Pat
         pass
     message = str(caught.value)
     assert message.startswith(f"{path}: holds unfinished work with other options (") and "\n" not in message
-    assert "seed 1, now 2" in message and "digest aaaaaaaa, now bbbbbbbb" in message and "layers" not in message
+    assert "(seed 1, now 2)" in message, "the first that differs"
     assert "-f" in message
+    with (
+        pytest.raises(WorkError, match="digest aaaaaaaa, now bbbbbbbb"),
+        WorkFolder(path, {**FACTS, "digest": "b" * 64}),
+    ):
+        pass
     with WorkFolder(path, FACTS) as work:
         assert work.noted() == [{"n": 1}], "the refusal changed nothing"
     with WorkFolder(path, other, start_over=True) as work:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,8 @@ def save_fitted(
     Raises:
         OutputError: if a file cannot be written.
     """
+    # An earlier run may have been killed here.
+    shutil.rmtree(scratch, ignore_errors=True)
     tokenizer.save_pretrained(scratch)
     card = model_card(tokenizer.spec, tokenizer.fingerprint, card_section(record))
     atomic_write(scratch / "README.md", card.encode(), overwrite=True)

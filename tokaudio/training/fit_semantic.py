@@ -125,14 +125,14 @@ def fit_semantic_tokenizer(
         _require_enough(limit, tokenizer)
     sounds = in_drawn_order([_sound(file) for file in files], seed)
     facts = {
-        "recordings": _listing(sounds),
-        "backbone": fingerprint_of(cast("nn.Module", tokenizer.backbone).state_dict()),
         "layers": list(tokenizer.layers),
         "seed": seed,
         "most_frames": limit,
         "features": str(dtype).removeprefix("torch."),
         "allow_truncated": allow_truncated,
         "device": tokenizer.device.type,
+        "recordings": _listing(sounds),
+        "backbone": fingerprint_of(cast("nn.Module", tokenizer.backbone).state_dict()),
         "versions": versions(),
     }
     options = {"groups": groups, "stages": stages, "restarts": restarts}

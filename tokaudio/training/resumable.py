@@ -29,7 +29,8 @@ class WorkFolder:
 
     Args:
         path: the folder; made if need be.
-        facts: what decides the result, as JSON holds it: work with other facts is not gone on with.
+        facts: what decides the result, as JSON holds it: work with other facts is not gone on with. Messages name the
+            first that differs.
         start_over: whether work with other facts is thrown away, instead of refused.
 
     Attributes:
@@ -145,8 +146,8 @@ class WorkFolder:
     def _refuse_unless_told(self, found: Mapping[str, Any]) -> None:
         if self._start_over:
             return
-        names = [name for name in {**self._facts, **found} if found.get(name) != self._facts.get(name)]
-        problem = ", ".join(f"{name} {_brief(found.get(name))}, now {_brief(self._facts.get(name))}" for name in names)
+        name = next(name for name in {**self._facts, **found} if found.get(name) != self._facts.get(name))
+        problem = f"{name} {_brief(found.get(name))}, now {_brief(self._facts.get(name))}"
         remedy = "give the same again to finish it, or throw it away (-f, or delete the folder)"
         raise WorkError(one_line(self.path, f"holds unfinished work with other options ({problem})", remedy))
 
