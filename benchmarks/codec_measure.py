@@ -126,6 +126,7 @@ def measure_peak(name: str, side: str, seconds: float, folder: Path) -> dict[str
     reset_peak()
     codes = encode()
     found = {"encode": peak_mb()}
+    del audio, encode
     if decodes:
         reset_peak()
         decode(codes)
