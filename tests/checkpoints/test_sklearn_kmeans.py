@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import subprocess
@@ -22,6 +23,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from tests.checkpoints import pickles
 from tokaudio.checkpoints import read_checkpoint
 from tokaudio.checkpoints.packed import unpacked
+from tokaudio.checkpoints.plain_pickle import _ACTIONS
 from tokaudio.checkpoints.reading import is_pickled_kmeans
 from tokaudio.checkpoints.sklearn_kmeans import read_kmeans
 from tokaudio.errors import CheckpointError
@@ -137,23 +139,63 @@ def test_a_file_cut_off_anywhere_is_one_line(tmp_path: Path) -> None:
             assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_changed_bytes_never_do_more_than_fail(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    path = tmp_path_factory.getbasetemp() / "changed.bin"
-    content = bytearray(CONTENT)
-    for _ in range(data.draw(st.integers(1, 6))):
-        content[data.draw(st.integers(2, len(content) - 1))] = data.draw(st.integers(0, 255))
+def written(model: Any, protocol: int | None = None) -> bytes:
+    stream = io.BytesIO()
+    joblib.dump(model, stream, protocol=protocol)
+    return stream.getvalue()
+
+
+CONTENTS = {
+    "pickle 2": pickle.dumps(fitted("KMeans"), 2),
+    "pickle 4": pickle.dumps(fitted("KMeans"), 4),
+    "pickle 5": pickle.dumps(fitted("KMeans"), 5),
+    "joblib": written(fitted("KMeans")),
+    "zlib": zlib.compress(pickle.dumps(fitted("KMeans"), 4)),
+}
+# Every instruction that is known, with what makes most of them go on.
+PIECES = [bytes([code]) for code in sorted(_ACTIONS)]
+PIECES += [
+    b"\x80\x04",
+    b"K\x01",
+    b"M\x01\x00",
+    b"X\x01\x00\x00\x00a",
+    b"C\x01a",
+    b"q\x01",
+    b"h\x01",
+    b"cnumpy\ndtype\n",
+]
+PIECES += [pickles.name(*pickles.KMEANS), pickles.wrapper(b")"), pickles.text("cluster_centers_")]
+
+
+def ends_well(path: Path, content: bytes) -> None:
+    """Read bytes, which may fail in one line, and in no other way."""
     path.write_bytes(content)
     try:
         found = read_kmeans(path)
     except CheckpointError as error:
-        assert str(error).startswith(f"{path}: ") and "; " in str(error)
+        assert str(error).startswith(f"{path}: ") and "; " in str(error) and "\n" not in str(error)
     else:
         assert found.ndim == 2 and bool(torch.isfinite(found).all())
 
 
-CONTENT = pickle.dumps(fitted("KMeans"), 4)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(sorted(CONTENTS)))
+def test_changed_bytes_never_do_more_than_fail(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, kind: str
+) -> None:
+    content = bytearray(CONTENTS[kind])
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(2, len(content) - 1))] = data.draw(st.integers(0, 255))
+    ends_well(tmp_path_factory.getbasetemp() / "changed.bin", bytes(content))
+
+
+@settings(max_examples=60, deadline=None)
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=30))
+def test_instructions_in_any_order_never_do_more_than_fail(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]
+) -> None:
+    content = pickles.kmeans()[:-1] + b"".join(pieces) + b"."
+    ends_well(tmp_path_factory.getbasetemp() / "mixed.bin", content)
 
 
 def change(**fields: Any) -> Any:
@@ -173,7 +215,7 @@ def change(**fields: Any) -> Any:
         (change(cluster_centers_=np.full((5, 2), np.nan)), "has centroids with a NaN or an Inf"),
         (change(cluster_centers_=np.full((5, 2), 1e60)), "has centroids with a NaN or an Inf"),
         (change(cluster_centers_=None), "is damaged or cut off .there is no array"),
-        (change(n_clusters=6), "is damaged or cut off .5 centroids of 6"),
+        (change(n_clusters=6), "is damaged or cut off .it has 5 centroids of 6"),
         (np.zeros((5, 2), "f4"), r"holds numpy\._core\.multiarray\._reconstruct, not scikit-learn's k-means"),
         ({"a": 1}, "holds dict, not scikit-learn's k-means"),
         (Path("/"), r"asks for pathlib\.\w*\.?PosixPath, which is no part of scikit-learn's k-means"),

@@ -144,7 +144,7 @@ class _KMeansPickle(PlainPickle):
         return np.frombuffer(values, kind).reshape(size, order="F" if fortran else "C")
 
     def _bytes(self, value: Any) -> bytes | memoryview:
-        if type(value) is Thing and value.name == "_codecs.encode" and type(value.arguments[0]) is str:
+        if type(value) is Thing and value.name == "_codecs.encode" and value.arguments[1:] == ("latin1",):
             value = value.arguments[0]
         if type(value) is str:
             try:
@@ -167,8 +167,9 @@ def _centroids(found: Any, pickle: _KMeansPickle, path: Path) -> Tensor:
     if centres.ndim != 2 or not all(centres.shape) or centres.dtype.kind != "f":
         problem = f"has centroids of shape {list(centres.shape)} and type {centres.dtype.name}"
         raise CheckpointError(one_line(path, problem, "give a k-means over vectors of floats"))
-    if fields.get("n_clusters") != len(centres):
-        raise pickle.damaged(f"{len(centres)} centroids of {fields.get('n_clusters')!r}"[:80])
+    count = fields.get("n_clusters")
+    if type(count) is int and count != len(centres):
+        raise pickle.damaged(f"it has {len(centres)} centroids of {count}")
     values = torch.from_numpy(centres.astype(centres.dtype.newbyteorder("="), order="C")).float()
     if not bool(torch.isfinite(values).all()):
         raise CheckpointError(one_line(path, "has centroids with a NaN or an Inf", "get an intact copy"))
