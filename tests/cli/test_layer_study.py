@@ -31,7 +31,7 @@ def test_a_manifest_and_label_files_become_a_page(place: Path, cli: Cli) -> None
     assert document["attributes"] == ["phone", "speaker", "pitch", "energy"] and document["layers"] == [0, 2]
     assert document["backbone"] == "model" and document["clusters"] == [4, 20]
     assert document["facts"]["recordings"] == 8 and len(document["measurements"]) == 3 * 2 * 4
-    page = (place / "out.html").read_text()
+    page = (place / "out.html").read_text(encoding="utf-8").replace("\u00a0", " ")
     assert all(sentence in page for sentence in document["findings"]) and page.startswith("<!doctype html>")
     assert names(place) == sorted([*before, "out.html"])  # nothing else stays
 

@@ -129,52 +129,81 @@ def gather(
         AnalysisError: if fewer than two recordings can be used, or features are too large for float16.
         OutputError: if the disk takes no more.
     """
-    listener, numbered = listener or Listener(), {"phone": Vocabulary(), "speaker": Vocabulary()}
-    rate = Fraction(SAMPLE_RATE, backbone.sizes.hop_length)
-    sides = [_Side(_log(folder / name, backbone, layers)) for name in ("training", "held-out")]
-    used = failed = unlabelled = 0
-    seconds = 0.0
+    work = _Gathering(
+        backbone, folder, tuple(layers), labs=labs or {}, device=torch.device(device), listener=listener or Listener()
+    )
     for number in np.random.default_rng(seed).permutation(len(recordings)):
-        recording = recordings[number]
-        if seconds >= 60 * max_minutes:
+        if work.seconds >= 60 * max_minutes:
             break
-        try:
-            wave = _wave(recording, backbone)
-        except TokaudioError as error:
-            failed += 1
-            listener.read(recording, 0.0, error)
-            continue
-        lasts = len(wave) / SAMPLE_RATE
-        segments = _segments(recording, lasts, labs or {}, listener)
-        unlabelled += segments is None
-        # The second, the sixth and so on: of two recordings there is one on either side.
-        measured = used % HELD_OUT == 1
-        side = sides[measured]
-        for piece in _pieces(wave, recording, backbone, layers, torch.device(device)):
-            side.log.append(piece.states)
-            side.cepstra.append(torch.from_numpy(mfcc(piece.wave, SAMPLE_RATE, len(piece.states), rate)))
-            for name, labels in _labels(piece, rate, recording, segments, numbered).items() if measured else ():
-                side.labels.setdefault(name, []).append(labels)
-        side.recordings += 1
-        used, seconds = used + 1, seconds + lasts
-        listener.read(recording, lasts, None)
+        work.add(recordings[number])
+    used = sum(side.recordings for side in work.sides)
     if used < 2:
         count = f"{used} of {len(recordings)} recordings can be used"
         raise AnalysisError(f"{count}; give two at least: what is measured is never clustered")
-    (training, to_cluster), (held_out, to_measure) = (side.frames_and_cepstra() for side in sides)
-    return Gathered(
-        tuple(layers),
-        backbone.sizes.width,
-        training,
-        held_out,
-        (to_cluster, to_measure),
-        {name: np.concatenate(parts) for name, parts in sides[1].labels.items()},
-        recordings=used,
-        measured=sides[1].recordings,
-        seconds=seconds,
-        failed=failed,
-        unlabelled=unlabelled,
-    )
+    return work.gathered()
+
+
+class _Gathering:
+    """What is gathered, recording by recording."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        folder: Path,
+        layers: tuple[int, ...],
+        *,
+        labs: Mapping[str, Path],
+        device: torch.device,
+        listener: Listener,
+    ) -> None:
+        self._backbone, self._layers, self._device = backbone, layers, device
+        self._labs, self._listener = labs, listener
+        self._rate = Fraction(SAMPLE_RATE, backbone.sizes.hop_length)
+        self._numbered = {"phone": Vocabulary(), "speaker": Vocabulary()}
+        self.sides = [_Side(_log(folder / name, backbone, layers)) for name in ("training", "held-out")]
+        self.seconds = 0.0
+        self.failed = self.unlabelled = 0
+
+    def add(self, recording: Recording) -> None:
+        """Take a recording; one that cannot be read is counted."""
+        try:
+            wave = _wave(recording, self._backbone)
+        except TokaudioError as error:
+            self.failed += 1
+            self._listener.read(recording, 0.0, error)
+            return
+        seconds = len(wave) / SAMPLE_RATE
+        segments = _segments(recording, seconds, self._labs, self._listener)
+        self.unlabelled += segments is None
+        # The second, the sixth and so on: of two recordings there is one on either side.
+        measured = sum(side.recordings for side in self.sides) % HELD_OUT == 1
+        side = self.sides[measured]
+        for piece in _pieces(wave, recording, self._backbone, self._layers, self._device):
+            side.log.append(piece.states)
+            side.cepstra.append(torch.from_numpy(mfcc(piece.wave, SAMPLE_RATE, len(piece.states), self._rate)))
+            labels = _labels(piece, self._rate, recording, segments, self._numbered) if measured else {}
+            for name, values in labels.items():
+                side.labels.setdefault(name, []).append(values)
+        side.recordings += 1
+        self.seconds += seconds
+        self._listener.read(recording, seconds, None)
+
+    def gathered(self) -> Gathered:
+        """Return all of it."""
+        (training, to_cluster), (held_out, to_measure) = (side.frames_and_cepstra() for side in self.sides)
+        return Gathered(
+            self._layers,
+            self._backbone.sizes.width,
+            training,
+            held_out,
+            (to_cluster, to_measure),
+            {name: np.concatenate(parts) for name, parts in self.sides[1].labels.items()},
+            recordings=sum(side.recordings for side in self.sides),
+            measured=self.sides[1].recordings,
+            seconds=self.seconds,
+            failed=self.failed,
+            unlabelled=self.unlabelled,
+        )
 
 
 def _log(folder: Path, backbone: Backbone, layers: Sequence[int]) -> FrameLog:
