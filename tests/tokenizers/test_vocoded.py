@@ -13,9 +13,11 @@ from tests.near import assert_near
 from tests.tokenizers.test_semantic import clip, make
 from tokaudio import Tokenizer, Tokens
 from tokaudio.errors import CheckpointError, TokensError
+from tokaudio.nn.ssl import SpeechSizes, WhisperSizes
 from tokaudio.nn.unit_hifigan import UnitHiFiGANSizes
 from tokaudio.testing import check_tokenizer
 from tokaudio.testing.tokenizers import LAWS
+from tokaudio.tokenizers.known_vocoders import vocoder_remedy
 from tokaudio.tokenizers.semantic import SemanticTokenizer
 from tokaudio.tokenizers.unit_vocoder import UnitFacts, UnitVocoder
 from tokaudio.tokenizers.vocoders import with_speaker
@@ -209,6 +211,23 @@ def test_without_a_vocoder_there_is_one_line_that_says_so() -> None:
     only_one = make(layers=(4, 2)).with_vocoder(vocoder(PLAIN, (2,)))
     with pytest.raises(TokensError, match=r"units of the layers \[2\], and .* of \[4\]; decode more"):
         only_one.decode(only_one.encode(clip(1_000), num_codebooks=1))
+
+
+def test_a_published_vocoder_that_may_fit_is_named() -> None:
+    base, large = SpeechSizes(), SpeechSizes(width=1024, layers=24, heads=16, conv_norm="layer", norm_first=True)
+    wavlm = dataclasses.replace(large, buckets=320)
+    old = dataclasses.replace(large, conv_norm="group")
+    for sizes, layers, size, wanted in (
+        (wavlm, (7, 23), 1000, "speechbrain/hifigan-wavlm-k1000-LibriTTS"),
+        (large, (1, 3, 7, 12, 18, 23), 1000, "speechbrain/hifigan-hubert-k1000-LibriTTS"),
+        (old, (3,), 1000, "speechbrain/hifigan-wav2vec2-k1000-LibriTTS"),
+        (base, (6,), 100, "code_hifigan/hubert_base_100_lj"),
+        (base, (6, 9), 500, "hubert-base-ls960-layer-9-kmeans-500-hifigan"),
+    ):
+        remedy = vocoder_remedy(sizes, layers, [size] * len(layers))
+        assert wanted in remedy and "load_vocoder(" in remedy and remedy.count(", for") == 1
+    for sizes, layers, size in ((large, (2,), 1000), (large, (1,), 500), (WhisperSizes(), (6,), 100)):
+        assert "no published one is known" in vocoder_remedy(sizes, layers, [size])
 
 
 def test_configurations_that_do_not_fit_are_refused() -> None:

@@ -21,6 +21,7 @@ from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.backbones import BackboneSizes, make_backbone, sizes_config, sizes_from_config
 from tokaudio.tokenizers.building import make_unfilled
 from tokaudio.tokenizers.codec import check_samples
+from tokaudio.tokenizers.known_vocoders import vocoder_remedy
 from tokaudio.tokenizers.published import PublishedSource
 from tokaudio.tokenizers.streams import Refusing, Streaming
 from tokaudio.tokenizers.vocoded import Vocoded, decoded_spec
@@ -266,6 +267,10 @@ class SemanticTokenizer(InWindows, Vocoded):
             torch.Size([1, 1, 16000])
         """
         return self._remade(self.spec.name, list(range(len(self.layers))), vocoder)
+
+    def vocoder_wanted(self) -> str:
+        """Return what to do about a missing vocoder, as an imperative: which published one may fit."""
+        return vocoder_remedy(self.sizes, self.layers, self.layer_sizes)
 
     def _remade(self, name: str, at: Sequence[int], vocoder: Vocoder | None) -> SemanticTokenizer:
         """Return a tokenizer of the layers at these places, with these tensors."""
