@@ -38,7 +38,7 @@ def test_convolutions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not compiled:
-        monkeypatch.setattr(bare, "compiled", lambda: None)
+        monkeypatch.setattr(bare, "compiled", lambda name: None)
     torch.manual_seed(0)
     conv = Conv1d(inputs, outputs, taps, stride=stride, dilation=dilation, groups=groups).requires_grad_(False)
     torch.nn.init.normal_(conv.bias, std=100.0)

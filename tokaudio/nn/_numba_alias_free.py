@@ -7,13 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from tokaudio.nn._numba_kernels import _kernel
-
-_f = np.float32
-# The sine of `_numba_kernels`: pi in three parts, and a polynomial on [-pi/2, pi/2].
-_PI0, _PI1, _PI2 = _f(3.140625), _f(0.0009670257568359375), _f(6.2771141529083252e-07)
-_INV_PI, _ROUND = _f(0.31830988618379067), _f(12582912.0)
-_P0, _P1, _P2, _P3, _P4 = map(_f, (-2.3889859e-08, 2.7525562e-06, -0.00019840874, 0.0083333310, -0.16666667))
+from tokaudio.nn._numba_kernels import _kernel, sine
 
 # Channels and rows that are worked on together: what is made of them stays in the first-level cache.
 _W, _ROWS = 48, 48
@@ -23,11 +17,7 @@ _PAIRS = 3
 
 @numba.njit(inline="always")  # type: ignore[untyped-decorator]
 def _snake(v: Any, alpha: Any, scale: Any) -> Any:
-    t = v * alpha
-    k = (t * _INV_PI + _ROUND) - _ROUND
-    r = ((t - k * _PI0) - k * _PI1) - k * _PI2
-    q = r * r
-    s = r + r * q * ((((_P0 * q + _P1) * q + _P2) * q + _P3) * q + _P4)
+    s = sine(v * alpha)
     return v + scale * (s * s)
 
 
@@ -46,7 +36,7 @@ def _doubled(rows: Any, taps: Any, curve: Any, pairs: Any) -> None:
     """Write SnakeBeta of two values per row, each from six of the seven rows around it."""
     t0, t1, t2, t3, t4, t5 = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5]
     t6, t7, t8, t9, t10, t11 = taps[6], taps[7], taps[8], taps[9], taps[10], taps[11]
-    two = _f(2)
+    two = np.float32(2)
     for i in range(pairs.shape[0] // 2):
         # One loop for each of the two: what writes to two rows at once is not made into vector instructions.
         for j in range(_W):

@@ -1,16 +1,17 @@
-"""The compiled halves of `dilated_unit`: Winograd's transforms of a signal, fused with Snake on their way out."""
+"""The compiled halves of `dilated_unit` and `prelu_unit`: Winograd's transforms, fused with what bends the signal."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 
-from tokaudio.nn._numba_kernels import _INV_PI, _P, _PI, _ROUND, _kernel, snake
+from tokaudio.nn._numba_kernels import _kernel, sine, snake
 
-__all__ = ["gather_snake", "snake", "spread"]
+__all__ = ["gather_prelu", "gather_snake", "snake", "spread"]
 
-_2, _4, _5, _8 = map(np.float32, (2, 4, 5, 8))
+_0, _2, _4, _8 = map(np.float32, (0, 2, 4, 8))
 
 
 @_kernel("void(float32[:,:,::1], float32[:,:,::1])")
@@ -34,6 +35,22 @@ def spread(x: Any, out: Any) -> None:
             out[5, g, j] = _4 * (b - d) + (f - d)
 
 
+@numba.njit(inline="always")  # type: ignore[untyped-decorator]
+def _row(m: Any, g: int, r: int, p: int, j: int) -> Any:
+    """Return row `r` of the four that `m[:, g, p, j]` stands for."""
+    sums, gaps = m[1, g, p, j] + m[2, g, p, j], m[1, g, p, j] - m[2, g, p, j]
+    far_sums, far_gaps = m[3, g, p, j] + m[4, g, p, j], m[3, g, p, j] - m[4, g, p, j]
+    if r == 0:
+        y = m[0, g, p, j] + sums + far_sums
+    elif r == 1:
+        y = gaps + _2 * far_gaps
+    elif r == 2:
+        y = sums + _4 * far_sums
+    else:
+        y = gaps + _8 * far_gaps + m[5, g, p, j]
+    return y
+
+
 @_kernel("void(float32[:,:,:,::1], float32[::1], float32[::1], float32[::1], float32[:,:,:,::1])")
 def gather_snake(m: Any, bias: Any, alpha: Any, scale: Any, out: Any) -> None:
     """Add to `out` `[n, 4, d, C]` the four rows that each of `m` `[6, n, d, C]` stands for, and the bias; Snake."""
@@ -41,21 +58,17 @@ def gather_snake(m: Any, bias: Any, alpha: Any, scale: Any, out: Any) -> None:
         for r in range(4):
             for p in range(out.shape[2]):
                 for j in range(out.shape[3]):
-                    sums, gaps = m[1, g, p, j] + m[2, g, p, j], m[1, g, p, j] - m[2, g, p, j]
-                    far_sums, far_gaps = m[3, g, p, j] + m[4, g, p, j], m[3, g, p, j] - m[4, g, p, j]
-                    if r == 0:
-                        y = m[0, g, p, j] + sums + far_sums
-                    elif r == 1:
-                        y = gaps + _2 * far_gaps
-                    elif r == 2:
-                        y = sums + _4 * far_sums
-                    else:
-                        y = gaps + _8 * far_gaps + m[5, g, p, j]
-                    v = y + out[g, r, p, j] + bias[j]
-                    t = v * alpha[j]
-                    k = (t * _INV_PI + _ROUND) - _ROUND
-                    a = ((t - k * _PI[0]) - k * _PI[1]) - k * _PI[2]
-                    q = a * a
-                    s = (((_P[0] * q + _P[1]) * q + _P[2]) * q + _P[3]) * q + _P[4]
-                    s = a + a * q * s
+                    v = _row(m, g, r, p, j) + out[g, r, p, j] + bias[j]
+                    s = sine(v * alpha[j])
                     out[g, r, p, j] = v + scale[j] * s * s
+
+
+@_kernel("void(float32[:,:,:,::1], float32[::1], float32, float32[:,:,:,::1])")
+def gather_prelu(m: Any, bias: Any, slope: Any, out: Any) -> None:
+    """Do the same with PReLU in the place of Snake."""
+    for g in range(out.shape[0]):
+        for r in range(4):
+            for p in range(out.shape[2]):
+                for j in range(out.shape[3]):
+                    v = _row(m, g, r, p, j) + out[g, r, p, j] + bias[j]
+                    out[g, r, p, j] = v if v > _0 else slope * v

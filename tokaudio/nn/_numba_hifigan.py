@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tokaudio.nn._numba_kernels import _INV_PI, _P, _PI, _ROUND, _kernel
+from tokaudio.nn._numba_kernels import _kernel, sine
 
 _ZERO = np.float32(0)
 
@@ -20,12 +20,7 @@ def half_snake(x: Any, alpha: Any, scale: Any, slope: Any, out: Any) -> None:
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             v = x[i, j]
-            t = v * alpha[j]
-            k = (t * _INV_PI + _ROUND) - _ROUND
-            r = ((t - k * _PI[0]) - k * _PI[1]) - k * _PI[2]
-            q = r * r
-            p = (((_P[0] * q + _P[1]) * q + _P[2]) * q + _P[3]) * q + _P[4]
-            s = r + r * q * p
+            s = sine(v * alpha[j])
             out[i, j] = max(v, _ZERO) + slope[j] * min(v, _ZERO) + scale[j] * s * s
 
 

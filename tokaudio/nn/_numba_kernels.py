@@ -24,18 +24,23 @@ def _kernel(signature: str) -> Callable[[Callable[..., None]], Callable[..., Non
     return compiled
 
 
+@numba.njit(inline="always")  # type: ignore[untyped-decorator]
+def sine(t: Any) -> Any:
+    """Return `sin(t)` or `-sin(t)`, whose squares are the same: so no quadrants are needed."""
+    k = (t * _INV_PI + _ROUND) - _ROUND
+    r = ((t - k * _PI[0]) - k * _PI[1]) - k * _PI[2]
+    q = r * r
+    p = (((_P[0] * q + _P[1]) * q + _P[2]) * q + _P[3]) * q + _P[4]
+    return r + r * q * p
+
+
 @_kernel("void(float32[:,::1], float32[::1], float32[::1], float32[:,::1])")
 def snake(x: Any, alpha: Any, scale: Any, out: Any) -> None:
-    """Write `x + scale * sin(alpha * x) ** 2` of `[n, C]`: sin squared has period pi, so no quadrants are needed."""
+    """Write `x + scale * sin(alpha * x) ** 2` of `[n, C]`."""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             v = x[i, j]
-            t = v * alpha[j]
-            k = (t * _INV_PI + _ROUND) - _ROUND
-            r = ((t - k * _PI[0]) - k * _PI[1]) - k * _PI[2]
-            q = r * r
-            p = (((_P[0] * q + _P[1]) * q + _P[2]) * q + _P[3]) * q + _P[4]
-            s = r + r * q * p
+            s = sine(v * alpha[j])
             out[i, j] = v + scale[j] * s * s
 
 

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 
-_f = np.float32
-# The sine of `_numba_kernels`: pi in three parts, and a polynomial on [-pi/2, pi/2].
-_PI0, _PI1, _PI2 = _f(3.140625), _f(0.0009670257568359375), _f(6.2771141529083252e-07)
-_INV_PI, _ROUND = _f(0.31830988618379067), _f(12582912.0)
-_P0, _P1, _P2, _P3, _P4 = map(_f, (-2.3889859e-08, 2.7525562e-06, -0.00019840874, 0.0083333310, -0.16666667))
+from tokaudio.nn._numba_kernels import _kernel, sine
 
 # Rows of the table of parameters, one column per channel: seven taps, then these.
 BIAS, FIRST_ALPHA, FIRST_SCALE, SECOND_ALPHA, SECOND_SCALE, OUT_BIAS, ROWS = range(7, 14)
 
 
-def _kernel(signature: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    # Only fused multiply-add is allowed to the compiler: anything more would change sums from machine to machine.
-    compiled: Callable[[Callable[..., None]], Callable[..., None]] = numba.njit(
-        signature, fastmath={"contract"}, nogil=True, error_model="numpy", cache=True
-    )
-    return compiled
-
-
 @numba.njit(inline="always")  # type: ignore[untyped-decorator]
 def _sin_squared(t: Any) -> Any:
-    k = (t * _INV_PI + _ROUND) - _ROUND
-    r = ((t - k * _PI0) - k * _PI1) - k * _PI2
-    q = r * r
-    s = r + r * q * ((((_P0 * q + _P1) * q + _P2) * q + _P3) * q + _P4)
+    s = sine(t)
     return s * s
 
 
@@ -56,7 +40,7 @@ def snake_depthwise_snake(  # noqa: PLR0917 - calls would cost a third
                     v = block[ready - h, j]
                     active[ready, j] = v + table[FIRST_SCALE, j] * _sin_squared(v * table[FIRST_ALPHA, j])
             else:
-                active[ready, :] = _f(0)
+                active[ready, :] = np.float32(0)
             ready += 1
         for j in range(channels):
             v = table[BIAS, j] + table[0, j] * active[i, j]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from tokaudio.nn.compiled import compiled
 
 TAPS = 12
 # Steps before and after that an output depends on.
@@ -116,12 +117,12 @@ def bend(steps: Tensor, first: int, count: int, alpha: Tensor, scale: Tensor) ->
         tensor([[1.7081, 1.7081, 1.7081]])
     """
     plain = steps.device.type == "cpu" and steps.dtype == torch.float32 and not torch.is_grad_enabled()
-    compiled = _compiled() if plain else None
-    if compiled is None:
+    loops = compiled("alias_free") if plain else None
+    if loops is None:
         return _by_torch(steps.T[None], alpha, scale)[0, :, first : first + count].T.contiguous()
     steps, out = steps.contiguous(), steps.new_empty(count, steps.shape[1])
     filters, frequency, height = (part.detach().contiguous().numpy() for part in (_taps(), alpha, scale))
-    compiled.alias_free(steps.detach().numpy(), first, filters, frequency, height, out.numpy())
+    loops.alias_free(steps.detach().numpy(), first, filters, frequency, height, out.numpy())
     return out
 
 
@@ -143,13 +144,3 @@ def _taps() -> Tensor:
     # Kept for all later calls, so that it must not be a tensor that training may not touch.
     with torch.inference_mode(False):
         return kaiser_sinc()
-
-
-@cache
-def _compiled() -> Any:
-    """Return the compiled functions, or None where numba is missing or broken."""
-    try:
-        from tokaudio.nn import _numba_alias_free
-    except Exception:  # numba fails in many ways on platforms that it does not know
-        return None
-    return _numba_alias_free

@@ -6,33 +6,15 @@ normalises afterwards can take the bias into account there.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tokaudio.nn.compiled import compiled
 from tokaudio.nn.conv import Conv1d, ConvTranspose1d, laid_out
 
 # Up to so many channels in and taps times channels out, all taps are one product whose diagonals are added up.
 _NARROW, _COLUMNS = 64, 128
-
-
-@cache
-def compiled() -> Any:
-    """Return the compiled passes of normalised signals, or None where numba is missing or broken.
-
-    Example:
-        >>> passes = compiled()
-        >>> passes is None or hasattr(passes, "affine")
-        True
-    """
-    try:
-        from tokaudio.nn import _numba_normed
-    except Exception:  # numba fails in many ways on platforms that it does not know
-        return None
-    return _numba_normed
 
 
 def convolve(conv: Conv1d, window: Tensor, out: Tensor) -> None:
@@ -126,7 +108,7 @@ def add_diagonals(products: Tensor, out: Tensor) -> None:
         >>> out.T
         tensor([[5., 9.]])
     """
-    passes = compiled() if out.device.type == "cpu" else None
+    passes = compiled("normed") if out.device.type == "cpu" else None
     if passes is not None:
         passes.add_diagonals(products.numpy(), out.numpy())
         return

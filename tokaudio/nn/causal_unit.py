@@ -6,15 +6,15 @@ describes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from tokaudio.nn import dilated_unit, kernels
+from tokaudio.nn import kernels
+from tokaudio.nn.compiled import compiled
 from tokaudio.nn.conv import Conv1d, causal
-from tokaudio.nn.dilated_unit import KERNEL_SIZE, Tables, convolved
+from tokaudio.nn.dilated_unit import KERNEL_SIZE, Tables, convolved, tables_from
 from tokaudio.nn.hifigan import ActivatedConv, Into
+from tokaudio.nn.kept import Kept
 from tokaudio.nn.stages import Pointwise, Residual, Sequence, Stage
 from tokaudio.nn.winograd import TILE
 
@@ -76,23 +76,22 @@ class CausalUnit(Residual):
         mix = Conv1d(channels, channels, 1)
         super().__init__(Sequence(ActivatedConv(SnakeBeta(channels), wide), ActivatedConv(SnakeBeta(channels), mix)))
         self.dilation = dilation
-        self._tables: tuple[tuple[Any, ...], Tables] | None = None
+        self._tables = Kept[Tables]()
 
     def stage(self) -> Stage:
         """Return a fresh stage."""
         weight = next(self.parameters())
-        fast = weight.device.type == "cpu" and weight.dtype == torch.float32 and dilated_unit.compiled() is not None
+        fast = weight.device.type == "cpu" and weight.dtype == torch.float32 and compiled("dilated") is not None
         return _CausalStage(self.tables(), self.dilation) if fast else super().stage()
 
     def tables(self) -> Tables:
         """Return the parameters as the products need them; made anew only after a parameter has changed."""
-        parameters = list(self.parameters())
-        key = tuple((p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters)
-        if self._tables is None or self._tables[0] != key:
-            first, wide, second, mix = self._parts()
-            snakes = [torch.stack(snake.factors()).detach() for snake in (first, second)]
-            self._tables = key, dilated_unit.tables_from(snakes[0], wide, snakes[1], mix)
-        return self._tables[1]
+        return self._tables.of(list(self.parameters()), self._make_tables)
+
+    def _make_tables(self) -> Tables:
+        first, wide, second, mix = self._parts()
+        before, after = (torch.stack(snake.factors()).detach() for snake in (first, second))
+        return tables_from(before, wide, after, mix)
 
     def _parts(self) -> tuple[SnakeBeta, Conv1d, SnakeBeta, Conv1d]:
         assert isinstance(self.body, nn.Sequential)
@@ -100,10 +99,6 @@ class CausalUnit(Residual):
         assert isinstance(first, ActivatedConv) and isinstance(second, ActivatedConv)
         assert isinstance(first.act, SnakeBeta) and isinstance(second.act, SnakeBeta)
         return first.act, first.conv, second.act, second.conv
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the tables out of copies and pickles."""
-        return {**self.__dict__, "_tables": None}
 
 
 class _CausalStage:

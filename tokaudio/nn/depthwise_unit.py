@@ -6,7 +6,6 @@ channels is one matrix product that adds itself to what goes past.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tokaudio.nn.activations import Snake
+from tokaudio.nn.compiled import compiled
 from tokaudio.nn.conv import Conv1d
 from tokaudio.nn.stages import Residual, Sequence, Stage
 
@@ -95,26 +95,16 @@ class UnitStage:
 
     def _mixed(self, held: Tensor, block: Tensor, m: int) -> Tensor:
         plain = block.device.type != "cpu" or block.dtype != torch.float32 or torch.is_grad_enabled()
-        compiled = None if plain else _compiled()
-        if compiled is None:
+        loops = None if plain else compiled("units")
+        if loops is None:
             return _plain(self._unit, held, block, m)
         if self._table is None:
             self._table = table_of(self._unit).numpy()
         channels = block.shape[1]
         active, inner, past = (block.new_empty(rows, channels) for rows in (m + self._span, m, m))
         given = (held.numpy(), block.numpy(), self._table)
-        compiled.snake_depthwise_snake(*given, self._unit.dilation, active.numpy(), inner.numpy(), past.numpy())
+        loops.snake_depthwise_snake(*given, self._unit.dilation, active.numpy(), inner.numpy(), past.numpy())
         return past.addmm_(inner, self._unit.parts()[3].weight[:, :, 0].T)
-
-
-@cache
-def _compiled() -> Any:
-    """Return the compiled functions, or None where numba is missing or broken."""
-    try:
-        from tokaudio.nn import _numba_units
-    except Exception:  # numba fails in many ways on platforms that it does not know
-        return None
-    return _numba_units
 
 
 def table_of(unit: ResidualUnit) -> Tensor:

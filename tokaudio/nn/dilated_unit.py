@@ -9,14 +9,15 @@ A dilation d only means that a step is d steps wide.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from tokaudio.nn.activations import Snake
+from tokaudio.nn.compiled import compiled
 from tokaudio.nn.conv import Conv1d
+from tokaudio.nn.kept import Kept
 from tokaudio.nn.stages import Residual, Sequence, Stage
 from tokaudio.nn.winograd import FILTER, TILE
 
@@ -66,25 +67,17 @@ class DilatedUnit(Residual):
         reach = (KERNEL_SIZE - 1) // 2 * dilation
         wide = Conv1d(channels, channels, KERNEL_SIZE, dilation=dilation, padding=(reach, reach))
         super().__init__(Sequence(Snake(channels), wide, Snake(channels), Conv1d(channels, channels, 1)))
-        self._tables: tuple[tuple[Any, ...], Tables] | None = None
+        self._tables = Kept[Tables]()
 
     def stage(self) -> Stage:
         """Return a fresh stage."""
         weight = next(self.parameters())
-        fast = weight.device.type == "cpu" and weight.dtype == torch.float32 and compiled() is not None
+        fast = weight.device.type == "cpu" and weight.dtype == torch.float32 and compiled("dilated") is not None
         return UnitStage(self) if fast else super().stage()
 
     def tables(self) -> Tables:
         """Return the parameters as the products need them; made anew only after a parameter has changed."""
-        parameters = list(self.parameters())
-        key = tuple((p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters)
-        if self._tables is None or self._tables[0] != key:
-            self._tables = key, tables_of(self)
-        return self._tables[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the tables out of copies and pickles."""
-        return {**self.__dict__, "_tables": None}
+        return self._tables.of(list(self.parameters()), lambda: tables_of(self))
 
 
 @torch.no_grad()
@@ -162,7 +155,7 @@ class UnitStage:
 
 def convolved(tables: Tables, dilation: int, held: Tensor, block: Tensor, tiles: int) -> Tensor:
     """Return `snake(conv(snake(x)))`, `[4 d tiles, C]`, of pieces `[h, C]` and `[n, C]` in a row, zeros after them."""
-    loops, d, channels = compiled(), dilation, block.shape[1]
+    loops, d, channels = compiled("dilated"), dilation, block.shape[1]
     m = TILE * d * tiles
     active = block.new_empty(m + 6 * d, channels)
     given = min(len(block), len(active) - len(held))
@@ -170,33 +163,29 @@ def convolved(tables: Tables, dilation: int, held: Tensor, block: Tensor, tiles:
     for piece, rows in ((held, active[: len(held)]), (block[:given], active[len(held) : at])):
         loops.snake(piece.numpy(), *(row.numpy() for row in tables.first), rows.numpy())
     active[at:] = 0
-    spread = block.new_empty(6, tiles + 1, d * channels)
-    loops.spread(active.view(-1, 1, d * channels).numpy(), spread.numpy())
-    products = block.new_empty(6, tiles * d, channels)
+    products, inner = products_of(tables, d, active)
+    loops.gather_snake(products.numpy(), tables.bias.numpy(), *(row.numpy() for row in tables.second), inner.numpy())
+    return inner.view(-1, channels)
+
+
+def products_of(tables: Tables, dilation: int, active: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what the convolution of steps `[4 d n + 6 d, C]` is gathered from.
+
+    Returns:
+        The products of the two filters `[6, n, d, C]`, and those of tap 3 `[n, 4, d, C]`.
+
+    Example:
+        >>> tables = tables_of(DilatedUnit(4, dilation=3))
+        >>> [made.shape for made in products_of(tables, 3, torch.zeros(42, 4))]
+        [torch.Size([6, 2, 3, 4]), torch.Size([2, 4, 3, 4])]
+    """
+    d, channels = dilation, active.shape[1]
+    tiles = len(active) // (TILE * d) - 1
+    spread = active.new_empty(6, tiles + 1, d * channels)
+    compiled("dilated").spread(active.view(-1, 1, d * channels).numpy(), spread.numpy())
+    products = active.new_empty(6, tiles * d, channels)
     for point, near, far, out in zip(spread.view(6, -1, channels), tables.near, tables.far, products, strict=True):
         torch.mm(point[: tiles * d], near, out=out)
         out.addmm_(point[d:], far)
-    inner = active[3 * d : 3 * d + m] @ tables.middle
-    loops.gather_snake(
-        products.view(6, tiles, d, channels).numpy(),
-        tables.bias.numpy(),
-        *(row.numpy() for row in tables.second),
-        inner.view(tiles, TILE, d, channels).numpy(),
-    )
-    return inner
-
-
-@cache
-def compiled() -> Any:
-    """Return the compiled functions, or None where numba is missing or broken.
-
-    Example:
-        >>> loops = compiled()
-        >>> loops is None or hasattr(loops, "spread")
-        True
-    """
-    try:
-        from tokaudio.nn import _numba_dilated
-    except Exception:  # numba fails in many ways on platforms that it does not know
-        return None
-    return _numba_dilated
+    inner = active[3 * d : -3 * d] @ tables.middle
+    return products.view(6, tiles, d, channels), inner.view(tiles, TILE, d, channels)

@@ -5,54 +5,11 @@ Where numba cannot be had, or off the CPU, PyTorch's own operations do the same.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-@cache
-def _compiled() -> Any:
-    """Return the compiled functions, or None where numba is missing or broken."""
-    try:
-        from tokaudio.nn import _numba_kernels
-    except Exception:  # numba fails in many ways on platforms that it does not know
-        return None
-    return _numba_kernels
-
-
-@cache
-def recurrent() -> Any:
-    """Return the compiled loops of recurrent layers, or None where numba is missing or broken.
-
-    Example:
-        >>> loops = recurrent()
-        >>> loops is None or hasattr(loops, "lstm")
-        True
-    """
-    try:
-        from tokaudio.nn import _numba_recurrent
-    except Exception:  # as above
-        return None
-    return _numba_recurrent
-
-
-@cache
-def recurrent_lanes() -> Any:
-    """Return the compiled loops of recurrent layers over several signals, or None where numba is missing or broken.
-
-    Example:
-        >>> loops = recurrent_lanes()
-        >>> loops is None or hasattr(loops, "lstm")
-        True
-    """
-    try:
-        from tokaudio.nn import _numba_lanes
-    except Exception:  # as above
-        return None
-    return _numba_lanes
+from tokaudio.nn.compiled import compiled
 
 
 def elu(steps: Tensor) -> Tensor:
@@ -74,14 +31,14 @@ def elu_into(steps: Tensor, out: Tensor) -> Tensor:
         >>> elu_into(torch.tensor([[1.0, -1.0]]), torch.zeros(1, 2))
         tensor([[ 1.0000, -0.6321]])
     """
-    compiled = recurrent() if steps.device.type == "cpu" and out.is_contiguous() else None
-    if compiled is None:
+    loops = compiled("recurrent") if steps.device.type == "cpu" and out.is_contiguous() else None
+    if loops is None:
         return out.copy_(F.elu(steps.detach()))
     target = out.detach().view(-1).numpy()
     if steps.data_ptr() == out.data_ptr():
-        compiled.elu_in_place(target)
+        loops.elu_in_place(target)
     else:
-        compiled.elu(steps.detach().contiguous().view(-1).numpy(), target)
+        loops.elu(steps.detach().contiguous().view(-1).numpy(), target)
     return out
 
 
@@ -92,12 +49,12 @@ def snake(steps: Tensor, alpha: Tensor, scale: Tensor) -> Tensor:
         >>> snake(torch.tensor([[1.0]]), torch.tensor([2.0]), torch.tensor([0.5]))
         tensor([[1.4134]])
     """
-    compiled = _compiled() if steps.device.type == "cpu" and not torch.is_grad_enabled() else None
-    if compiled is None:
+    loops = compiled("kernels") if steps.device.type == "cpu" and not torch.is_grad_enabled() else None
+    if loops is None:
         return steps + scale * torch.sin(alpha * steps).square()
     steps = steps.contiguous()
     out = torch.empty_like(steps)
-    compiled.snake(steps.numpy(), alpha.detach().numpy(), scale.detach().numpy(), out.numpy())
+    loops.snake(steps.numpy(), alpha.detach().numpy(), scale.detach().numpy(), out.numpy())
     return out
 
 
@@ -108,14 +65,12 @@ def depthwise(steps: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int
         >>> depthwise(torch.ones(5, 1), torch.ones(1, 3), None, stride=1, dilation=1, count=3).T
         tensor([[3., 3., 3.]])
     """
-    compiled = _compiled() if steps.device.type == "cpu" and not torch.is_grad_enabled() else None
-    if compiled is None:
+    loops = compiled("kernels") if steps.device.type == "cpu" and not torch.is_grad_enabled() else None
+    if loops is None:
         out = F.conv1d(steps.T[None], weight[:, None], bias, stride, 0, dilation, steps.shape[1])
         return out[0, :, :count].T.contiguous()
     steps = steps.contiguous()
     out = steps.new_empty(count, steps.shape[1])
     bias = steps.new_zeros(steps.shape[1]) if bias is None else bias.detach()
-    compiled.depthwise(
-        steps.numpy(), weight.detach().T.contiguous().numpy(), bias.numpy(), stride, dilation, out.numpy()
-    )
+    loops.depthwise(steps.numpy(), weight.detach().T.contiguous().numpy(), bias.numpy(), stride, dilation, out.numpy())
     return out

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tokaudio.nn import kernels
+from tokaudio.nn.compiled import compiled
+from tokaudio.nn.kept import Kept
 from tokaudio.nn.stages import Stage, Whole
 from tokaudio.nn.windows import Windowed, Windows
 
@@ -46,7 +46,7 @@ class SkipLSTM(nn.Module):
         self.channels, self.layers, self.bidirectional = channels, layers, bidirectional
         self.lstm = nn.LSTM(channels, channels, layers, bidirectional=bidirectional)
         self.windows: Windows | None = None
-        self._packed: dict[str, tuple[object, _Layer]] = {}
+        self._packed: dict[str, Kept[_Layer]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, T]` to `[B, C, T]`, or to `[B, 2 C, T]` in both directions."""
@@ -94,13 +94,13 @@ class SkipLSTM(nn.Module):
         """
         if not len(steps):
             return steps.new_empty(0, self.channels)
-        compiled = kernels.recurrent() if self._compilable(steps) else None
-        if compiled is None:
+        loops = compiled("recurrent") if self._compilable(steps) else None
+        if loops is None:
             return self._plain(f"l{number}{suffix}", steps, state)
-        layer = self._layer(f"l{number}{suffix}", compiled.UNITS)
+        layer = self._layer(f"l{number}{suffix}", loops.UNITS)
         products = torch.addmm(layer.bias, steps, layer.inputs)
         out = steps.new_empty(len(steps), self.channels)
-        compiled.lstm(products.numpy(), layer.recurrent.numpy(), state[0].numpy(), state[1].numpy(), out.numpy())
+        loops.lstm(products.numpy(), layer.recurrent.numpy(), state[0].numpy(), state[1].numpy(), out.numpy())
         return out
 
     def together(self, signals: Sequence[Tensor]) -> list[Tensor]:
@@ -111,22 +111,22 @@ class SkipLSTM(nn.Module):
             >>> [out.shape for out in lstm.together([torch.zeros(2, 32), torch.zeros(5, 32)])]
             [torch.Size([2, 32]), torch.Size([5, 32])]
         """
-        compiled = kernels.recurrent_lanes() if signals and self._compilable(signals[0]) else None
-        if compiled is None:
+        loops = compiled("lanes") if signals and self._compilable(signals[0]) else None
+        if loops is None:
             return [self.stage()(signal, True) for signal in signals]
         order = sorted(range(len(signals)), key=lambda number: -len(signals[number]))
         sizes = [len(signals[number]) for number in order]
         starts = torch.tensor([0, *itertools.accumulate(sizes)]).numpy()
         outs = [signals[number] for number in order]
         for name in (f"l{number}" for number in range(self.layers)):
-            layer = self._layer(name, compiled.UNITS)
+            layer = self._layer(name, loops.UNITS)
             # One product for each signal, of a shape that does not depend on the others.
             products = torch.cat([torch.addmm(layer.bias, steps, layer.inputs) for steps in outs])
             out, state = (
                 products.new_empty(len(products), self.channels),
                 products.new_zeros(2, len(outs), self.channels),
             )
-            compiled.lstm(
+            loops.lstm(
                 products.numpy(), starts, layer.recurrent.numpy(), state[0].numpy(), state[1].numpy(), out.numpy()
             )
             outs = list(out.split(sizes))
@@ -148,14 +148,7 @@ class SkipLSTM(nn.Module):
     def _layer(self, name: str, units: int) -> _Layer:
         kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         weights: list[Tensor] = [getattr(self.lstm, f"{kind}_{name}") for kind in kinds]
-        key = [(weight.data_ptr(), weight._version) for weight in weights]
-        if name not in self._packed or self._packed[name][0] != key:
-            self._packed[name] = key, _Layer(weights, units)
-        return self._packed[name][1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is made from the weights."""
-        return self.__dict__ | {"_packed": {}}
+        return self._packed.setdefault(name, Kept()).of(weights, lambda: _Layer(weights, units))
 
 
 class LSTMStage:

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.nn.activations import ELU
-from tokaudio.nn.bare import compiled, convolve, spread
+from tokaudio.nn.bare import convolve, spread
+from tokaudio.nn.compiled import compiled
 from tokaudio.nn.conv import Conv1d, ConvTranspose1d, pad
 from tokaudio.nn.lstm import SkipLSTM
 from tokaudio.nn.stages import Residual, Sequence, Stage, Whole, stage_of
@@ -128,7 +129,7 @@ class Signal:
         """Write the steps from `start` on to `out` `[m, C]`, through ELU if asked."""
         rows = self.rows[start : start + len(out)]
         other = None if self.other is None else self.other.rows[start : start + len(out)]
-        passes = compiled() if out.device.type == "cpu" else None
+        passes = compiled("normed") if out.device.type == "cpu" else None
         if passes is None:
             value = torch.addcmul(self.shift, rows, self.scale)
             if self.other is not None and other is not None:
@@ -230,7 +231,7 @@ def add_moments(rows: Tensor, bias: Tensor, out: Tensor) -> None:
         >>> out
         tensor([11., 35.], dtype=torch.float64)
     """
-    passes = compiled() if rows.device.type == "cpu" else None
+    passes = compiled("normed") if rows.device.type == "cpu" else None
     if passes is not None:
         passes.add_moments(rows.numpy(), bias.numpy(), out.numpy())
         return

@@ -6,15 +6,14 @@ On blocks a convolution of 7 taps takes the fewer products that
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tokaudio.nn.compiled import compiled
 from tokaudio.nn.conv import Conv1d, causal
-from tokaudio.nn.dilated_unit import KERNEL_SIZE, Tables, tables_from
+from tokaudio.nn.dilated_unit import KERNEL_SIZE, Tables, products_of, tables_from
+from tokaudio.nn.kept import Kept
 from tokaudio.nn.stages import Pointwise, Residual, Sequence, Stage
 from tokaudio.nn.winograd import TILE
 
@@ -68,24 +67,23 @@ class PReLUUnit(Residual):
         padding = causal(kernel_size, 1, dilation) if back else (reach, reach)
         wide = Conv1d(channels, channels, kernel_size, dilation=dilation, padding=padding)
         super().__init__(Sequence(wide, PReLU(), Conv1d(channels, channels, 1), PReLU()))
-        self._tables: tuple[tuple[Any, ...], Tables] | None = None
+        self._tables = Kept[Tables]()
 
     def stage(self) -> Stage:
         """Return a fresh stage."""
         weight = next(self.parameters())
         plain = weight.device.type == "cpu" and weight.dtype == torch.float32
-        fast = plain and self.kernel_size == KERNEL_SIZE and compiled() is not None
+        fast = plain and self.kernel_size == KERNEL_SIZE and compiled("dilated") is not None
         return _UnitStage(self) if fast else super().stage()
 
     def tables(self) -> Tables:
         """Return the parameters as the products need them; made anew only after a parameter has changed."""
-        parameters = list(self.parameters())
-        key = tuple((p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters)
-        if self._tables is None or self._tables[0] != key:
-            wide, _, mix, _ = self.parts()
-            none = wide.weight.new_empty(2, 0)
-            self._tables = key, tables_from(none, wide, none, mix)
-        return self._tables[1]
+        return self._tables.of(list(self.parameters()), self._make_tables)
+
+    def _make_tables(self) -> Tables:
+        wide, _, mix, _ = self.parts()
+        none = wide.weight.new_empty(2, 0)
+        return tables_from(none, wide, none, mix)
 
     def parts(self) -> tuple[Conv1d, PReLU, Conv1d, PReLU]:
         """Return the layers."""
@@ -94,10 +92,6 @@ class PReLUUnit(Residual):
         assert isinstance(wide, Conv1d) and isinstance(first, PReLU)
         assert isinstance(mix, Conv1d) and isinstance(second, PReLU)
         return wide, first, mix, second
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the tables out of copies and pickles."""
-        return {**self.__dict__, "_tables": None}
 
 
 class _UnitStage:
@@ -131,39 +125,11 @@ class _UnitStage:
 
     def _convolved(self, block: Tensor, tiles: int) -> Tensor:
         """Return `prelu(conv(x))`, `[4 d tiles, C]`, of what is held and the block, with zeros after them."""
-        loops, tables, held, d, channels = compiled(), self._tables, self._held, self._dilation, block.shape[1]
-        m = TILE * d * tiles
-        active = block.new_empty(m + (KERNEL_SIZE - 1) * d, channels)
+        held, d, channels = self._held, self._dilation, block.shape[1]
+        active = block.new_empty((TILE * tiles + KERNEL_SIZE - 1) * d, channels)
         given = min(len(block), len(active) - len(held))
         at = len(held) + given
         active[: len(held)], active[len(held) : at], active[at:] = held, block[:given], 0
-        spread = block.new_empty(6, tiles + 1, d * channels)
-        loops.spread(active.view(-1, 1, d * channels).numpy(), spread.numpy())
-        products = block.new_empty(6, tiles * d, channels)
-        for point, near, far, out in zip(spread.view(6, -1, channels), tables.near, tables.far, products, strict=True):
-            torch.mm(point[: tiles * d], near, out=out)
-            out.addmm_(point[d:], far)
-        inner = active[3 * d : 3 * d + m] @ tables.middle
-        loops.gather_prelu(
-            products.view(6, tiles, d, channels).numpy(),
-            tables.bias.numpy(),
-            self._slopes[0],
-            inner.view(tiles, TILE, d, channels).numpy(),
-        )
-        return inner
-
-
-@cache
-def compiled() -> Any:
-    """Return the compiled functions, or None where numba is missing or broken.
-
-    Example:
-        >>> loops = compiled()
-        >>> loops is None or hasattr(loops, "gather_prelu")
-        True
-    """
-    try:
-        from tokaudio.nn import _numba_prelu
-    except Exception:  # numba fails in many ways on platforms that it does not know
-        return None
-    return _numba_prelu
+        products, inner = products_of(self._tables, d, active)
+        compiled("dilated").gather_prelu(products.numpy(), self._tables.bias.numpy(), self._slopes[0], inner.numpy())
+        return inner.view(-1, channels)

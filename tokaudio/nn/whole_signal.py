@@ -5,13 +5,16 @@ They stand between the convolutions and the ConvNeXt blocks of WavTokenizer's de
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.nn.conv import Conv1d
+from tokaudio.nn.kept import Kept
 from tokaudio.nn.stages import Residual, Sequence, Stage, Whole, stage_of
-from tokaudio.nn.winograd import Factors, centred, pays
+from tokaudio.nn.winograd import centred, factors_of, pays
 
 # Groups of every norm over time.
 GROUPS = 32
@@ -72,7 +75,7 @@ class ResnetUnit(Residual):
         for _ in range(2):
             layers += [TimeNorm(channels), nn.SiLU(), Conv1d(channels, channels, 3, padding=(1, 1))]
         super().__init__(Sequence(*layers))
-        self._factors = Factors(), Factors()
+        self._factors = Kept[Tensor](), Kept[Tensor]()
 
     def stage(self) -> Stage:
         """Return a fresh stage."""
@@ -82,9 +85,11 @@ class ResnetUnit(Residual):
         out, factors = steps, iter(self._factors)
         for layer in self.body.children():
             if isinstance(layer, Conv1d):
-                made = next(factors)
-                fewer = pays(out, layer.out_channels)
-                out = centred(out, made.of(layer.weight), layer.bias) if fewer else wide_product(layer, out)
+                kept, weight = next(factors), layer.weight
+                if pays(out, layer.out_channels):
+                    out = centred(out, kept.of([weight], partial(factors_of, weight)), layer.bias)
+                else:
+                    out = wide_product(layer, out)
             else:
                 out = F.silu(out, inplace=True) if isinstance(layer, nn.SiLU) else stage_of(layer)(out, True)
         return out.add_(steps)

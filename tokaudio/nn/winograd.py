@@ -6,11 +6,10 @@ Rounding is a few times that of plain sums.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from tokaudio.nn.compiled import compiled
 
 TAPS = 3
 # Steps computed at a time, and how a filter of 3 taps [3] becomes the 6 factors of the products.
@@ -38,7 +37,7 @@ def pays(steps: Tensor, outputs: int) -> bool:
     """
     if len(steps) < _LEAST_STEPS or min(steps.shape[1], outputs) < _LEAST_CHANNELS or torch.is_grad_enabled():
         return False
-    return steps.device.type == "cpu" and steps.dtype == torch.float32 and _compiled() is not None
+    return steps.device.type == "cpu" and steps.dtype == torch.float32 and compiled("winograd") is not None
 
 
 @torch.no_grad()
@@ -62,7 +61,7 @@ def three_taps(steps: Tensor, factors: Tensor, bias: Tensor | None, out: Tensor)
         >>> torch.allclose(out[9], weight.sum((1, 2)), rtol=1e-4)
         True
     """
-    loops, (_, inputs, outputs) = _compiled(), factors.shape
+    loops, (_, inputs, outputs) = compiled("winograd"), factors.shape
     tiles = len(out) // TILE
     spread = steps.new_empty(len(FILTER), tiles, inputs)
     loops.spread(steps.view(-1, 1, inputs).numpy(), spread.numpy())
@@ -96,39 +95,3 @@ def centred(steps: Tensor, factors: Tensor, bias: Tensor | None) -> Tensor:
             rows[first : first + len(given)] = given
         three_taps(rows, factors, bias, out[start:stop])
     return out[:count]
-
-
-class Factors:
-    """The factors of one weight, made at first use, and anew only after the weight has changed.
-
-    Copies and pickles leave them out.
-
-    Example:
-        >>> factors, weight = Factors(), torch.zeros(5, 4, 3)
-        >>> factors.of(weight) is factors.of(weight)
-        True
-    """
-
-    def __init__(self) -> None:
-        self._made: tuple[tuple[int, int], Tensor] | None = None
-
-    def of(self, weight: Tensor) -> Tensor:
-        """Return `[6, C, D]` of `[D, C, 3]`."""
-        key = weight.data_ptr(), 0 if weight.is_inference() else weight._version
-        if self._made is None or self._made[0] != key:
-            self._made = key, factors_of(weight)
-        return self._made[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the factors out."""
-        return {"_made": None}
-
-
-@cache
-def _compiled() -> Any:
-    """Return the compiled functions, or None where numba is missing or broken."""
-    try:
-        from tokaudio.nn import _numba_winograd
-    except Exception:  # numba fails in many ways on platforms that it does not know
-        return None
-    return _numba_winograd
