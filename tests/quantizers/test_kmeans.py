@@ -69,3 +69,13 @@ def test_codebooks_may_be_of_different_sizes():
     assert codes.amax((0, 2)).tolist() == [2, 8]
     with pytest.raises(ValueError, match="one per codebook"):
         KMeansQuantizer(4, (3, 9), stages=3)
+
+
+def test_vectors_are_float32_whatever_torch_makes_by_default():
+    quantizer = KMeansQuantizer(8, 5, parts=2)
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert quantizer.decode(torch.zeros(1, 2, 3, dtype=torch.int64)).dtype == torch.float32
+    finally:
+        torch.set_default_dtype(before)

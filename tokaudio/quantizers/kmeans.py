@@ -85,7 +85,7 @@ class KMeansQuantizer(Quantizer):
     def decode(self, codes: Tensor) -> Tensor:
         """Return vectors `[B, D, T]` of codes `[B, k, T]`."""
         self.check_codes(codes)
-        vectors = torch.zeros(codes.shape[0], codes.shape[2], self.dim, device=codes.device)
+        vectors = self._book(0).table.new_zeros(codes.shape[0], codes.shape[2], self.dim)
         for index, column in enumerate(codes.unbind(1)):
             vectors[..., self._columns(index)] += self._book(index).lookup(column)
         return vectors.transpose(1, 2)
