@@ -1,9 +1,10 @@
-"""Are HuBERT and WavLM faster and smaller here than in transformers? `python benchmarks/ssl_models.py [NAME ...]`.
+"""Are HuBERT and WavLM faster and smaller here than elsewhere? `python benchmarks/ssl_models.py [NAME ...]`.
 
-Both sides run in one process on the same sound, in turns, with equal random weights at the published widths. A user of
-layer 9 or 18 runs all of transformers' model, whose `output_hidden_states` knows no end; times are CPU seconds on one
-thread, a speed-up is the median over rounds of theirs divided by ours. Peak memory is that of separate processes.
-wav2vec 2.0 is HuBERT's network. Needs the environment that `python tests/parity/install.py` makes.
+Beside transformers and torchaudio, in one process on the same sound, in turns, with equal random weights at the
+published widths. A user of layer 9 or 18 runs all of transformers' model, whose `output_hidden_states` knows no end;
+torchaudio's `extract_features` and ours stop there. Times are CPU seconds on one thread, a speed-up is the median over
+rounds of theirs divided by ours. Peak memory is that of separate processes. wav2vec 2.0 is HuBERT's network. Needs the
+environment that `python tests/parity/install.py` makes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +43,27 @@ MODELS: dict[str, tuple[str, dict[str, Any], int]] = {
     "wavlm-large": ("WavLM", LARGE, 18),
 }
 RATE = 16_000
+SIDES = ("transformers", "torchaudio", "ours")
+# What torch and the system say where memory does not suffice.
+TOO_LITTLE = ("allocate", "memory", "MemoryError")
 
 
-def theirs(name: str) -> Any:
-    """Return transformers' model of a name, with random weights."""
+def theirs(name: str, layers: int = 0) -> Any:
+    """Return transformers' model of a name, with random weights, and of so many layers if any are named."""
     import torch
     import transformers
 
     kind, sizes, _ = MODELS[name]
     torch.manual_seed(0)
-    model = getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**sizes))
-    return model.eval().requires_grad_(False)
+    config = getattr(transformers, f"{kind}Config")(**sizes, **({"num_hidden_layers": layers} if layers else {}))
+    return getattr(transformers, f"{kind}Model")(config).eval().requires_grad_(False)
+
+
+def torchaudios(model: Any) -> Any:
+    """Return torchaudio's model with the weights of transformers'."""
+    from torchaudio.models.wav2vec2.utils import import_huggingface_model
+
+    return import_huggingface_model(model).eval().requires_grad_(False)
 
 
 def ours(model: Any) -> Any:
@@ -74,21 +86,28 @@ def times(name: str, duration: float, rounds: int) -> dict[str, Any]:
 
     layer = MODELS[name][2]
     reference = theirs(name)
-    model = ours(reference)
+    model, peer = ours(reference), torchaudios(reference)
     sound = 0.1 * torch.randn(int(duration * RATE), generator=torch.Generator().manual_seed(1))
-    actions: dict[str, Callable[[], object]] = {
-        "theirs": lambda: reference(sound[None], output_hidden_states=True),
-        "layer": lambda: model.hidden_states(sound, (layer,)),
-        "all": lambda: model.hidden_states(sound),
+    actions: dict[str, Callable[[], Any]] = {
+        "transformers": lambda: reference(sound[None], output_hidden_states=True).hidden_states[layer][0],
+        "torchaudio to": lambda: peer.extract_features(sound[None], num_layers=layer)[0][-1][0],
+        "torchaudio": lambda: peer.extract_features(sound[None])[0][layer - 1][0],
+        "ours to": lambda: model.hidden_states(sound, (layer,))[0],
+        "ours": lambda: model.hidden_states(sound)[layer],
     }
-    wanted = reference(sound[None], output_hidden_states=True).hidden_states[layer][0]
-    apart = float((model.hidden_states(sound, (layer,))[0] - wanted).abs().max() / wanted.abs().max())
+    # This also warms up.
+    found = {key: action() for key, action in actions.items()}
+    peak = found["transformers"].abs().max()
+    apart = max(float((found["ours to"] - found[key]).abs().max() / peak) for key in ("transformers", "torchaudio"))
     measured = [{key: seconds(action) for key, action in actions.items()} for _ in range(rounds)]
     return {"rounds": measured, "apart": apart}
 
 
-def peak(name: str, side: str, duration: float) -> float:
-    """Return the peak memory of this process in MB after one pass to the chosen layer."""
+def peak(name: str, side: str, duration: float, layers: int = 0) -> float:
+    """Return the peak memory of this process in MB after one pass to the chosen layer.
+
+    With `layers`, models have only so many, and the last one is chosen.
+    """
     import torch
 
     from tokaudio.nn.ssl import SpeechModel
@@ -96,10 +115,13 @@ def peak(name: str, side: str, duration: float) -> float:
 
     sound = 0.1 * torch.randn(int(duration * RATE))
     kind, sizes, layer = MODELS[name]
-    if side == "theirs":
-        theirs(name)(sound[None], output_hidden_states=True)
+    if side == "transformers":
+        theirs(name, layers)(sound[None], output_hidden_states=True)
+    elif side == "torchaudio":
+        torchaudios(theirs(name, layers)).extract_features(sound[None], num_layers=layers or layer)
     else:
-        SpeechModel(speech_sizes({"model_type": kind.lower(), **sizes})).eval().hidden_states(sound, (layer,))
+        whole = speech_sizes({"model_type": kind.lower(), **sizes})
+        SpeechModel(whole, layers=layers or layer).eval().hidden_states(sound, (layers or layer,))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -121,26 +143,46 @@ def row(name: str, duration: float, found: dict[str, Any]) -> str:
     """Return one row of the table of times.
 
     Example:
-        >>> row("wavlm-base", 10, {"rounds": [{"theirs": 3.0, "layer": 1.0, "all": 2.0}], "apart": 1e-6})
-        '| 10 s | 3.00 | 1.00 (layer 9) | 3.00 | 2.00 | 1.50 | 1e-06 |'
+        >>> round_ = {"transformers": 3.0, "torchaudio to": 1.5, "torchaudio": 2.0, "ours to": 1.0, "ours": 2.0}
+        >>> row("wavlm-base", 10, {"rounds": [round_], "apart": 1e-6})
+        '| 10 s | 3.00 | 1.50 | 2.00 | 1.00 (layer 9) | 3.00, 1.50 | 2.00 | 1.50, 1.00 | 1e-06 |'
     """
     rounds = found["rounds"]
-    middle = {key: statistics.median(entry[key] for entry in rounds) for key in ("theirs", "layer", "all")}
-    faster = {key: statistics.median(entry["theirs"] / entry[key] for entry in rounds) for key in ("layer", "all")}
+    middle = {key: f"{statistics.median(entry[key] for entry in rounds):.2f}" for key in rounds[0]}
+
+    def faster(their: str, our: str) -> str:
+        return f"{statistics.median(entry[their] / entry[our] for entry in rounds):.2f}"
+
     parts = (
         f"{duration:g} s",
-        f"{middle['theirs']:.2f}",
-        f"{middle['layer']:.2f} (layer {MODELS[name][2]})",
-        f"{faster['layer']:.2f}",
-        f"{middle['all']:.2f}",
-        f"{faster['all']:.2f}",
+        middle["transformers"],
+        middle["torchaudio to"],
+        middle["torchaudio"],
+        f"{middle['ours to']} (layer {MODELS[name][2]})",
+        f"{faster('transformers', 'ours to')}, {faster('torchaudio to', 'ours to')}",
+        middle["ours"],
+        f"{faster('transformers', 'ours')}, {faster('torchaudio', 'ours')}",
         f"{found['apart']:.0e}",
     )
     return f"| {' | '.join(parts)} |"
 
 
-def section(name: str, lengths: list[float], peaks: list[float], rounds: int) -> str:
-    """Measure one model and return its section.
+def memory_cell(name: str, side: str, duration: float, layers: int, limit: int) -> str:
+    """Return the peak memory of one side, or that it is more than the limit in GB.
+
+    Raises:
+        RuntimeError: the measurement failed for another reason.
+    """
+    try:
+        return f"{in_process('peak', name, side, f'{duration}', f'{layers}', f'{limit}'):.0f} MB"
+    except RuntimeError as error:
+        if any(word in str(error) for word in TOO_LITTLE):
+            return f"more than {limit} GB"
+        raise
+
+
+def section(name: str, lengths: list[float], rounds: int) -> str:
+    """Time one model and return its section.
 
     Raises:
         RuntimeError: a measurement failed.
@@ -148,19 +190,40 @@ def section(name: str, lengths: list[float], peaks: list[float], rounds: int) ->
     body = [
         f"## Self-supervised models: {name}",
         "",
-        machine_line(("torch", "transformers"), threads=1),
-        "Random weights at full size. CPU seconds of transformers' whole model, of ours up to a layer, of all of ours:",
-        "medians; speed-up: median of theirs / ours. Difference of the layer's states, relative to their peak.",
+        machine_line(("torch", "torchaudio", "transformers"), threads=1),
+        "Random weights at full size. CPU seconds, medians: of transformers' whole model, of torchaudio's to a layer",
+        "and whole, of ours likewise; speed-up: median of theirs / ours, beside transformers and beside torchaudio.",
+        "Difference of the layer's states from either, relative to their peak.",
         "",
-        "| length | theirs, all | ours, to a layer | speed-up | ours, all | speed-up | difference |",
-        f"|{'---|' * 7}",
+        "| length | transformers | torchaudio, to the layer | torchaudio | ours, to the layer | speed-up | ours "
+        "| speed-up | difference |",
+        f"|{'---|' * 9}",
         *(row(name, length, in_process("time", name, f"{length}", f"{rounds}")) for length in lengths),
     ]
-    if peaks:
-        body += ["", f"| peak memory | theirs, all | ours, to layer {MODELS[name][2]} |", "|---|---|---|"]
-    for length in peaks:
-        both = [in_process("peak", name, side, f"{length}") for side in ("theirs", "ours")]
-        body.append(f"| {length:g} s | {both[0]:.0f} MB | {both[1]:.0f} MB |")
+    return "\n".join(body)
+
+
+def memory_section(names: Sequence[str], duration: float, layers: int, limit: int) -> str:
+    """Measure the memory of some models and return the section.
+
+    Raises:
+        RuntimeError: a measurement failed.
+    """
+    size = (
+        f"{layers} layer{'s' * (layers > 1)} of each model" if layers else "transformers' whole models, ours to a layer"
+    )
+    body = [
+        f"## Self-supervised models: memory for {duration:g} s",
+        "",
+        machine_line(("torch", "torchaudio", "transformers"), threads=1),
+        f"Peak memory of a process with one pass, weights included: {size}; random weights at full width.",
+        "",
+        "| model | transformers | torchaudio | ours |",
+        "|---|---|---|---|",
+    ]
+    for name in names:
+        cells = [memory_cell(name, side, duration, layers, limit) for side in SIDES]
+        body.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(body)
 
 
@@ -171,24 +234,36 @@ def run(arguments: list[str]) -> object:
     torch.set_num_threads(1)
     kind, name, *rest = arguments
     with torch.no_grad():
-        return times(name, float(rest[0]), int(rest[1])) if kind == "time" else peak(name, rest[0], float(rest[1]))
+        if kind == "time":
+            return times(name, float(rest[0]), int(rest[1]))
+        side, duration, layers, limit = rest
+        # So that what does not fit fails by itself, and nothing else on the machine with it.
+        resource.setrlimit(resource.RLIMIT_AS, (int(limit) * 10**9, -1))
+        return peak(name, side, float(duration), int(layers))
 
 
 def main() -> int:
     """Measure the chosen models and return the exit code."""
-    parser = argparse.ArgumentParser(description="Measure self-supervised models beside transformers.")
+    parser = argparse.ArgumentParser(description="Measure self-supervised models beside transformers and torchaudio.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"from: {' '.join(MODELS)} (default: all)")
     parser.add_argument("--lengths", type=float, nargs="+", default=[10.0], help="seconds of audio that are timed")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--peaks", type=float, nargs="*", default=[60.0], help="seconds of audio for peak memory")
+    parser.add_argument("--memory", type=float, metavar="SECONDS", help="measure memory for so much audio, not times")
+    parser.add_argument("--memory-layers", type=int, default=0, help="of the models in memory (default: all)")
+    parser.add_argument("--limit", type=int, default=8, help="GB that a measurement of memory may take")
     parser.add_argument("--dry-run", action="store_true", help="print, but do not write RESULTS.md")
     parser.add_argument("--run", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
         print(json.dumps(run(options.run)))
         return 0
-    for name in options.names or MODELS:
-        body = section(name, options.lengths, options.peaks, options.rounds)
+    names = options.names or list(MODELS)
+    if options.memory:
+        bodies = {"memory": partial(memory_section, names, options.memory, options.memory_layers, options.limit)}
+    else:
+        bodies = {name: partial(section, name, options.lengths, options.rounds) for name in names}
+    for name, measure in bodies.items():
+        body = measure()
         print(body, flush=True)
         if not options.dry_run:
             write_section(f"ssl-{name}", body)
