@@ -120,18 +120,20 @@ def push_folder(
     token: str | bool | None = None,
     revision: str | None = None,
     commit_message: str | None = None,
+    subfolders: bool = False,
 ) -> str:
     """Upload the files of a folder in one commit, and return the address of the repository.
 
     The repository is created if need be, and so is the branch.
 
     Args:
-        folder: its files, without those in sub-folders, are uploaded under their names.
+        folder: its files are uploaded under their names.
         repo_id: `OWNER/NAME`.
         private: whether a new repository shall be visible to its owner only.
         token: access token; None for the stored one.
         revision: branch; None for `main`.
         commit_message: of the commit.
+        subfolders: whether the files in sub-folders are uploaded too.
 
     Raises:
         HubError: if the Hub cannot be reached, or refuses the upload.
@@ -145,7 +147,8 @@ def push_folder(
 
     if split_name(repo_id) is None or "@" in repo_id:
         raise UnknownNameError(one_line(repo_id, "is no name of a repository", "give OWNER/NAME"))
-    paths = sorted(path for path in Path(folder).iterdir() if path.is_file())
+    found = Path(folder).rglob("*") if subfolders else Path(folder).iterdir()
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(found) if path.is_file()}
     if (offline := why_offline()) is not None:
         raise HubError(one_line(repo_id, f"cannot be uploaded, {offline}", "unset it and run again"))
     message = commit_message or "Upload with tokaudio"
@@ -155,7 +158,7 @@ def push_folder(
             address = str(api.create_repo(repo_id, private=private, exist_ok=True))
             if revision is not None and revision != "main":
                 api.create_branch(repo_id, branch=revision, exist_ok=True)
-            additions = [CommitOperationAdd(path_in_repo=path.name, path_or_fileobj=path) for path in paths]
+            additions = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in paths.items()]
             api.create_commit(repo_id, additions, commit_message=message, revision=revision)
     except UnreachableError as error:
         raise HubError(one_line(repo_id, str(error), "try again when the network is there")) from error

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.hub_server import GOOD_TOKEN, Hub
-from tokaudio import Tokenizer, catalogue
+from tokaudio import Tokenizer, catalogue, fuse
 from tokaudio.catalogue import Entry, builtin_folder
 from tokaudio.errors import CheckpointError, HubError, UnknownNameError
 from tokaudio.tokenizers import SpectralCodec, resolve
@@ -79,6 +79,14 @@ def test_what_is_pushed_loads(hub: Hub, codec: SpectralCodec) -> None:
     assert 'from_pretrained("me/tiny")' in card and codec.fingerprint in card
     with pytest.raises(HubError, match="me/tiny: could not be uploaded: the Hub refuses access"):
         codec.push_to_hub("me/tiny", token="hf_stale")
+
+
+def test_a_fused_tokenizer_is_pushed_with_its_parts_and_loads(hub: Hub, codec: SpectralCodec) -> None:
+    fused = fuse(codec, codec, name="twice")
+    fused.push_to_hub("me/twice", token=GOOD_TOKEN)
+    loaded = Tokenizer.from_pretrained("me/twice")
+    assert (loaded.fingerprint, loaded.spec) == (fused.fingerprint, fused.spec)
+    assert Tokenizer.from_pretrained("me/twice", local_files_only=True).fingerprint == fused.fingerprint
 
 
 def test_a_folder_wins_over_a_repository(hub: Hub, codec: SpectralCodec, tmp_path: Path, monkeypatch: Any) -> None:
@@ -158,6 +166,12 @@ def test_offline_the_command_names_the_files(hub: Hub, listed: list[Entry]) -> N
 # --- which files -----------------------------------------------------------------------------------------------------
 
 
+FUSED = [
+    "config.json", "semantic/config.json", "semantic/model.safetensors", "compression/config.json",
+    "compression/model.safetensors",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("names", "wanted"),
     [
@@ -165,6 +179,8 @@ def test_offline_the_command_names_the_files(hub: Hub, listed: list[Entry]) -> N
         (["config.json", "tokenizer.json", "pytorch_model.bin", "x.pt"], ["config.json", "pytorch_model.bin"]),
         (["a.yaml", "b.ckpt", "deep/model.safetensors"], ["a.yaml", "b.ckpt"]),
         (["codec.nemo", "README.md"], ["codec.nemo"]),
+        (["README.md", *FUSED], FUSED),
+        (["model.safetensors", *FUSED], ["config.json", "model.safetensors"]),
     ],
 )
 def test_the_files_of_an_unknown_repository(names: list[str], wanted: list[str]) -> None:

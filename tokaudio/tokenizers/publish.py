@@ -46,4 +46,12 @@ def push_tokenizer(
         card = model_card(tokenizer.spec, tokenizer.fingerprint, name=repo_id)
         atomic_write(folder / "README.md", card.encode(), overwrite=True)
         message = commit_message or f"Upload {tokenizer.spec.name}"
-        return push_folder(folder, repo_id, private=private, token=token, revision=revision, commit_message=message)
+        return push_folder(
+            folder,
+            repo_id,
+            private=private,
+            token=token,
+            revision=revision,
+            commit_message=message,
+            subfolders=True,
+        )

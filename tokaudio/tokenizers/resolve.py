@@ -17,6 +17,9 @@ from tokaudio.digests import check_file
 from tokaudio.errors import UnknownNameError, one_line
 from tokaudio.hub import fetch_folder, split_name
 
+# Sub-folders of a fused tokenizer.
+_PARTS = ("semantic", "compression")
+
 
 class Resolved(NamedTuple):
     """Where a tokenizer lies on this machine, and what it is called.
@@ -32,6 +35,8 @@ class Resolved(NamedTuple):
 
 def default_files(names: Sequence[str], *, repo: str = "the repository") -> list[str]:
     """Return the files of a repository that make a tokenizer: its configuration, and one file of weights.
+
+    Or those of both parts, in the two sub-folders of a fused tokenizer.
 
     Args:
         names: of all files in it.
@@ -50,6 +55,9 @@ def default_files(names: Sequence[str], *, repo: str = "the repository") -> list
     for favourite in ("model.safetensors", "pytorch_model.bin"):
         if favourite in weights:
             return [*configs, favourite]
+    parts = [f"{part}/{file}" for part in _PARTS for file in ("config.json", "model.safetensors")]
+    if not weights and "config.json" in configs and set(parts) <= set(names):
+        return ["config.json", *parts]
     if not weights:
         raise UnknownNameError(one_line(repo, "holds no weights", "check the name"))
     if len(weights) > 1:
