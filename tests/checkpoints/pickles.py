@@ -81,7 +81,7 @@ def hostile(mark: str) -> dict[str, bytes]:
         "long integer": kmeans(b"\x8a\xff" + bytes(255)),
         "doubling": START + doubled + b"}h\x01h\x01sb.",
         "doubling as a key": START + b"}" + doubled + b"Ns.",
-        "deep nesting": START + b"(" * 200_000 + b"t" * 200_000 + b".",
-        "deep list": START + b"]" * 99_000 + b"a" * 98_999 + b".",
+        "deep nesting": START + b"(" * 40_000 + b"t" * 40_000 + b".",
+        "deep list": START + b"]" * 9_900 + b"a" * 9_899 + b".",
         "far memo": START + b"Nr\xff\xff\xff\xffj\xfe\xff\xff\xff.",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -37,12 +38,11 @@ def hub(folder: Path) -> Path:
     return folder
 
 
+@functools.cache
 def kmeans(layer: int, size: int = 12) -> Any:
     """Return a k-means over features of this sound, so that many of its codes are used."""
-    sizes = made().sizes
     normalised = (SOUND - SOUND.mean()) / (SOUND.var(unbiased=False) + 1e-7).sqrt()
     states = made().hidden_states(normalised, (layer,))[0].numpy()
-    assert sizes.normalise is None
     return KMeans(size, n_init=1, random_state=layer).fit(states)
 
 

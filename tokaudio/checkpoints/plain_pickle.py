@@ -20,7 +20,7 @@ from tokaudio.errors import CheckpointError, one_line
 
 # What a file of tables needs is far below: some hundred instructions, and texts that hold a table where bytes were
 # not yet known to pickles.
-_MOST_INSTRUCTIONS = 100_000
+_MOST_INSTRUCTIONS = 20_000
 _LONGEST_TEXT, _LONGEST_INTEGER = 1 << 26, 32
 _NEWEST = 5
 
