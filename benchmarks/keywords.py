@@ -127,7 +127,7 @@ def states_of(clips: Sequence[Clip], backbone: Any, cache: Path) -> list[NDArray
 def fit_and_code(features: Sequence[torch.Tensor], held_out: NDArray[np.bool_], size: int, seed: int) -> Any:
     """Return centroids fitted to the clips that are not held out, and the codes of all clips."""
     own = torch.cat([rows for rows, out in zip(features, held_out, strict=True) if not out])
-    fit = fit_kmeans(FramesInMemory(own), size, seed=seed)
+    fit = fit_kmeans(FramesInMemory(own), size, seed=seed, restarts=1)
     return fit.centroids, [nearest(rows, fit.centroids).numpy() for rows in features]
 
 

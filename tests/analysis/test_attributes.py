@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tokaudio.analysis import attributes
 from tokaudio.analysis.attributes import binned, energy, mfcc, pitch
-from tokaudio.analysis.information import AnalysisError
+from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.audio.mel import slaney_filterbank
 
 RATE = 16_000

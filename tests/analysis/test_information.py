@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokaudio.analysis.contingency import AnalysisError, validate
 from tokaudio.analysis.information import (
-    AnalysisError,
     cluster_purity,
     contingency,
     entropy,
@@ -21,7 +21,6 @@ from tokaudio.analysis.information import (
     phone_purity,
     pnmi,
     shuffled_floor,
-    validate,
 )
 
 PAIRS = st.lists(st.tuples(st.integers(0, 12), st.integers(-1, 5)), min_size=1, max_size=80)

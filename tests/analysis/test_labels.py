@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokaudio.analysis.information import AnalysisError
+from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.labels import Segments, Vocabulary, frame_centres, read_lab
 
 FILE = "separator ;\nnfields 1\n#\n 0.51200 125 pau\n\n    0.602  125 e ; stressed\n0.76200 125 gg\n"

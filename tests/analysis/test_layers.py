@@ -11,8 +11,8 @@ import torch
 
 from tests.analysis.support import RATE, Ears, write_corpus
 from tokaudio.analysis import gathering
+from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.gathering import Listener, gather
-from tokaudio.analysis.information import AnalysisError
 from tokaudio.analysis.layers import assigned, study_layers
 from tokaudio.analysis.recordings import Recording, find_labs, read_manifest
 from tokaudio.errors import TokaudioError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tokaudio.analysis.information import AnalysisError
+from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.recordings import Recording, find_labs, read_manifest
 
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tokaudio.analysis.information import AnalysisError, Integers
+from tokaudio.analysis.contingency import AnalysisError, Integers
 from tokaudio.analysis.labels import frame_centres
 from tokaudio.audio.mel import slaney_filterbank
 

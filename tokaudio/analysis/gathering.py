@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tokaudio.analysis.attributes import energy, mfcc, pitch
-from tokaudio.analysis.information import AnalysisError
+from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.labels import Segments, Vocabulary, frame_centres, read_lab
 from tokaudio.analysis.recordings import Recording
 from tokaudio.audio import read_audio, resample, to_channels

@@ -15,56 +15,26 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from tokaudio.errors import TokaudioError
+from tokaudio.analysis.contingency import AnalysisError, Contingency, contingency, integers, validate
 
-Integers = NDArray[np.int64]
+__all__ = [
+    "Information",
+    "cluster_purity",
+    "contingency",
+    "entropy",
+    "evaluate",
+    "mutual_information",
+    "phone_purity",
+    "pnmi",
+    "shuffled_floor",
+    "validate",
+]
 
 # Bits that are as good as none.
 _NOTHING = 1e-9
-
-
-class AnalysisError(TokaudioError, ValueError):
-    """Codes, labels or attributes that cannot be used or do not go together."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Contingency:
-    """How many frames have a code and a label at once; of M pairs, those that occur.
-
-    Attributes:
-        codes: of each pair `[M]`.
-        labels: of each pair `[M]`; pairs are in ascending order of code, then label.
-        counts: frames that have both, at least 1 `[M]`.
-    """
-
-    codes: Integers
-    labels: Integers
-    counts: Integers
-
-    @property
-    def frames(self) -> int:
-        """N, frames with a label."""
-        return int(self.counts.sum())
-
-    def code_counts(self) -> Integers:
-        """Return the frames of each code that occurs."""
-        return _sums(self.codes, self.counts)
-
-    def label_counts(self) -> Integers:
-        """Return the frames of each label that occurs."""
-        return _sums(self.labels, self.counts)
-
-    def __add__(self, other: Contingency) -> Contingency:
-        """Return the table of both: tables may be counted file by file."""
-        codes, labels = np.concatenate([self.codes, other.codes]), np.concatenate([self.labels, other.labels])
-        order = np.lexsort((labels, codes))
-        codes, labels = codes[order], labels[order]
-        new = np.concatenate([[True], (codes[1:] != codes[:-1]) | (labels[1:] != labels[:-1])])
-        counts = np.concatenate([self.counts, other.counts])[order]
-        return Contingency(codes[new], labels[new], np.add.reduceat(counts, np.flatnonzero(new)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,61 +77,6 @@ class Information:
         return max(0.0, self.corrected - self.floor) / left if left > _NOTHING else 0.0
 
 
-def validate(codes: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> tuple[Integers, Integers]:
-    """Return codes and labels `[N]` of the frames that have a label.
-
-    Args:
-        codes: integers from 0, of any shape.
-        labels: integers of that shape; negative for frames without a label.
-
-    Raises:
-        AnalysisError: if shapes differ, numbers are no integers, a code is negative, or no frame has a label.
-
-    Example:
-        >>> validate([3, 4, 5], [0, -1, 2])
-        (array([3, 5]), array([0, 2]))
-    """
-    sides = [_integers(side, name) for side, name in ((codes, "codes"), (labels, "labels"))]
-    if sides[0].shape != sides[1].shape:
-        shapes = f"codes are {list(sides[0].shape)} and labels {list(sides[1].shape)}"
-        raise AnalysisError(f"{shapes}; give one label for each frame, or -1 for none")
-    found = sides[1] >= 0
-    code, label = sides[0][found], sides[1][found]
-    if not code.size:
-        raise AnalysisError("no frame has a label; give labels of this audio")
-    if code.min() < 0:
-        raise AnalysisError(f"a code is {code.min()}; codes count from 0")
-    return code, label
-
-
-def contingency(codes: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> Contingency:
-    """Count how often codes and labels occur together.
-
-    Args:
-        codes: integers from 0, of any shape.
-        labels: integers of that shape; negative for frames without a label.
-
-    Raises:
-        AnalysisError: as in `validate`.
-
-    Example:
-        >>> contingency([0, 0, 7], [1, 1, 2]).counts
-        array([2, 1])
-    """
-    code, label = validate(codes, labels)
-    width = int(label.max()) + 1
-    pairs = code * width + label
-    span = (int(code.max()) + 1) * width
-    # Counting in place is faster than sorting wherever the table of all pairs is no larger than what is counted.
-    if span <= 4 * pairs.size + 4096:
-        every = np.bincount(pairs, minlength=span)
-        found = np.flatnonzero(every)
-        counts = every[found]
-    else:
-        found, counts = np.unique(pairs, return_counts=True)
-    return Contingency(found // width, found % width, counts)
-
-
 def entropy(counts: ArrayLike | Tensor, *, correct: bool = False) -> float:
     """Return the entropy of a distribution in bits, from how often each value was seen.
 
@@ -177,7 +92,7 @@ def entropy(counts: ArrayLike | Tensor, *, correct: bool = False) -> float:
         >>> entropy([5, 5, 0])
         1.0
     """
-    seen = _integers(counts, "counts").ravel()
+    seen = integers(counts, "counts").ravel()
     if seen.size and seen.min() < 0:
         raise AnalysisError(f"a count is {seen.min()}; counts are 0 or more")
     seen = seen[seen > 0]
@@ -227,7 +142,7 @@ def phone_purity(table: Contingency) -> float:
         >>> phone_purity(contingency([0, 0, 0, 1], [5, 5, 6, 7]))
         0.75
     """
-    return _largest(table.codes, table.counts) / table.frames
+    return table.largest_by_code() / table.frames
 
 
 def cluster_purity(table: Contingency) -> float:
@@ -239,7 +154,7 @@ def cluster_purity(table: Contingency) -> float:
         >>> cluster_purity(contingency([0, 1, 2, 2], [5, 5, 5, 6]))
         0.5
     """
-    return _largest(table.labels, table.counts) / table.frames
+    return table.largest_by_label() / table.frames
 
 
 def shuffled_floor(
@@ -318,31 +233,8 @@ def evaluate(
     )
 
 
-def _integers(values: ArrayLike | Tensor, name: str) -> Integers:
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-    if array.dtype.kind not in "iub":
-        raise AnalysisError(f"{name} are {array.dtype}; give integers")
-    return array.astype(np.int64, copy=False)
-
-
 def _label_entropy(table: Contingency) -> float:
     counts = table.label_counts()
     if len(counts) < 2:
         raise AnalysisError(f"all {table.frames} frames have the same label; give audio with at least two")
     return entropy(counts)
-
-
-def _sums(of: Integers, counts: Integers) -> Integers:
-    """Return the sums of counts over equal values, in the order of the values."""
-    _, group = np.unique(of, return_inverse=True)
-    sums = np.zeros(int(group.max()) + 1, dtype=np.int64)
-    np.add.at(sums, group, counts)
-    return sums
-
-
-def _largest(of: Integers, counts: Integers) -> int:
-    """Return the sum of the largest count of every value."""
-    _, group = np.unique(of, return_inverse=True)
-    largest = np.zeros(int(group.max()) + 1, dtype=np.int64)
-    np.maximum.at(largest, group, counts)
-    return int(largest.sum())

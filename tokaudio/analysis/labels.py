@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tokaudio.analysis.information import AnalysisError, Integers
+from tokaudio.analysis.contingency import AnalysisError, Integers
 from tokaudio.errors import one_line
 
 Times = NDArray[np.float64]

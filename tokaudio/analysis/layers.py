@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from tokaudio.analysis.attributes import binned
+from tokaudio.analysis.contingency import AnalysisError, Integers
 from tokaudio.analysis.gathering import Gathered, Listener, gather
-from tokaudio.analysis.information import AnalysisError, Integers, evaluate
+from tokaudio.analysis.information import evaluate
 from tokaudio.analysis.recordings import Recording
 from tokaudio.analysis.study import LayerStudy, Measurement
 from tokaudio.errors import one_line

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tokaudio.analysis.information import AnalysisError
+from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.errors import one_line
 
 MANIFEST_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
