@@ -30,7 +30,7 @@ _NAMES = (
     (r"conv([12])", r"conv\1"),
     (r"(?:layer_norm|ln_post)", "norm"),
     (r"(?:layers\.|blocks\.|layer_)(\d+)\.self_attn\.([qkv])_proj", r"layers.\1.attention.\2"),
-    (r"(?:layers\.|blocks\.|layer_)(\d+)\.attn\.([qkv])(?:uery|ey|alue)", r"layers.\1.attention.\2"),
+    (r"(?:layers\.|blocks\.|layer_)(\d+)\.attn\.(?=query\.|key\.|value\.)([qkv])\w+", r"layers.\1.attention.\2"),
     (r"(?:layers\.|blocks\.|layer_)(\d+)\.self_attention\.linear_0", r"layers.\1.attention.inputs"),
     (r"(?:layers\.|blocks\.|layer_)(\d+)\.(?:self_attn\.out_proj|attn\.out|self_attention\.linear_1)",
      r"layers.\1.attention.out"),
