@@ -55,6 +55,14 @@ def test_a_vocoder_learns(pool: AudioPool):
     assert not any(value.requires_grad for value in training.quantizer.parameters())
 
 
+def test_some_items_are_spoken_from_their_first_codebook(pool: AudioPool):
+    training = make(pool)
+    codes = torch.tensor([[[1, -1, 3], [4, -1, 6]]]).expand(2, -1, -1)
+    both, first = training.vectors(codes, torch.tensor([False, True]))
+    assert torch.equal(both[:4], first[:4]) and not bool(first[4:].any()) and bool(both[4:, 0].any())
+    assert not bool(both[:, 1].any()), "what is no frame is silent"
+
+
 def test_half_precision_learns_much_the_same(pool: AudioPool):
     first = [make(pool, half=half).step(torch.Generator().manual_seed(0), 0, 1e-3)["loss"] for half in (False, True)]
     assert first[1] == pytest.approx(first[0], rel=0.05)

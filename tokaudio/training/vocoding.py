@@ -33,6 +33,7 @@ class VocodingOptions:
         crop_frames: frames per crop whose sound is compared.
         weights: of the losses.
         windows: lengths of the spectra that are compared, in samples.
+        first_only: share of the crops that are spoken from their first codebook alone.
         half: multiply in bfloat16, which is faster on processors that know it.
     """
 
@@ -40,6 +41,7 @@ class VocodingOptions:
     crop_frames: int = 64
     weights: SpectralLossWeights = _WEIGHTS
     windows: tuple[int, ...] = (320, 640, 1280)
+    first_only: float = 0.15
     half: bool = True
 
 
@@ -86,12 +88,18 @@ class VocoderTraining:
         samples = self.pool.read(clip, start * hop, wanted * hop)
         return codes, F.pad(samples, (0, wanted * hop - len(samples)))
 
+    def vectors(self, codes: Tensor, first_only: Tensor) -> Tensor:
+        """Return what the decoder hears of codes `[B, K, W]`, some items `[B]` with their first codebook alone."""
+        known = codes.clamp_min(0)
+        first = self.quantizer.decode(known[:, :1])
+        vectors = torch.where(first_only[:, None, None], first, self.quantizer.decode(known))
+        return vectors * (codes[:, :1] != _NO_CODE)
+
     def step(self, generator: torch.Generator, step: int, rate: float) -> dict[str, float]:
         """Take one optimizer step."""
         examples = [self.example(generator) for _ in range(self.options.batch)]
         codes, wanted = (torch.stack(parts) for parts in zip(*examples, strict=True))
-        present = (codes[:, :1] != _NO_CODE).float()
-        vectors = self.quantizer.decode(codes.clamp_min(0)) * present
+        vectors = self.vectors(codes, torch.rand(len(codes), generator=generator) < self.options.first_only)
         with torch.autocast(vectors.device.type, torch.bfloat16, enabled=self.options.half):
             signal = self.decoder(vectors)
         edge = self.decoder.context + self.decoder.reach * self.hop_length
