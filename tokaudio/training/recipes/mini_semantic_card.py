@@ -12,35 +12,33 @@ LICENCES = {**SPEECH_LICENCES, "hibari": ("English sentences, synthetic, one voi
 
 DESIGN = """## What it is
 
-A convolutional network of {parameters:.1f} M parameters hears log-mel spectra and was taught to predict hidden states
-of the encoder of Whisper tiny.en (MIT): layer 3, which knows most about phones, and layer 1, which is closer to the
-sound. Codebook 0 has the k-means clusters of the first, codebook 1 those of the second. A code depends on 0.44 s to
-each side and on nothing else, so that pieces and streams give the codes of the whole. The vocoder began as the decoder
-of mini-codec and was trained on these codes with spectral losses alone."""
+A convolutional network of 2.9 M parameters hears log-mel spectra and was taught to predict hidden states of the encoder
+of Whisper tiny.en (MIT): layer 3, whose clusters know most about phones, and layer 1, which is closer to the sound.
+Codebook 0 has the k-means clusters of the first, codebook 1 those of the second. A code depends on 0.44 s to each side
+and on nothing else, so that pieces and streams give the codes of the whole. The vocoder of 2.8 M parameters began as
+the decoder of mini-codec and was trained on these codes with spectral losses alone."""
 
 LIMITS = """## Limits
 
 Speech only, 16 kHz, mono; three real speakers (Russian and Italian), synthetic English, no music, no noise and no
-overlapping speech. Codebook 0 is made to carry what is said, not who says it: the vocoder speaks in a voice of its own
-making, sounds synthetic, and loses words. Take mini-codec where the sound matters. Credits are in the package's
+overlapping speech. The codes are made to carry what is said, not who says it: what the vocoder makes of them sounds
+synthetic, and words get lost. Take mini-codec where the sound matters. Credits are in the package's
 `assets/NOTICE.md`."""
 
 
-def about_mini_semantic(
-    pool: AudioPool, steps: Mapping[str, int], results: Mapping[str, Any] | None, *, parameters: int = 5_900_000
-) -> str:
+def about_mini_semantic(pool: AudioPool, steps: Mapping[str, int], results: Mapping[str, Any] | None) -> str:
     """Return the card's sections in Markdown.
 
     Args:
         pool: what was trained on.
         steps: optimizer steps of student and vocoder.
-        results: PNMI by set and system, as `benchmarks/semantic_quality.py --json` writes them.
-        parameters: of all networks together.
+        results: PNMI by set and system, as `benchmarks/semantic_quality.py --json` writes them, and under `words` what
+            `benchmarks/semantic_vocoder.py --json` adds.
     """
     seconds: dict[str, float] = {}
     for clip in pool.clips:
         seconds[clip.source] = seconds.get(clip.source, 0.0) + clip.length / pool.sample_rate
-    lines = [DESIGN.format(parameters=parameters / 1e6), "", "## Data", ""]
+    lines = [DESIGN, "", "## Data", ""]
     lines += ["| source | what | minutes | licence |", "|---|---|---:|---|"]
     for source, duration in seconds.items():
         what, licence = LICENCES[source]
@@ -62,6 +60,18 @@ def _quality(results: Mapping[str, Any]) -> list[str]:
         "|---|---|---:|---:|",
     ]
     for name, systems in results.items():
-        for system, row in systems.items():
-            lines.append(f"| {name} | {system} | {row['pnmi']:.3f} | {row['phone_purity']:.3f} |")
-    return [*lines, ""]
+        if name != "words":
+            for system, row in systems.items():
+                lines.append(f"| {name} | {system} | {row['pnmi']:.3f} | {row['phone_purity']:.3f} |")
+    return [*lines, "", *(_words(results["words"]) if "words" in results else [])]
+
+
+def _words(words: Mapping[str, Any]) -> list[str]:
+    """Return the table of words that are lost."""
+    lines = [
+        f"Words that Whisper tiny.en misreads in {words['sentences']} sentences of the held-out voices:",
+        "",
+        "| speech | words misread |",
+        "|---|---:|",
+    ]
+    return [*lines, *(f"| {name} | {100 * rate:.1f} % |" for name, rate in words["misread"].items()), ""]
