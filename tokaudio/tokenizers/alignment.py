@@ -142,44 +142,52 @@ class Weaver:
 
 
 class _Held:
-    """The codes of one part that are still needed."""
+    """The codes of one part that are still needed, joined when frames of them are."""
 
     def __init__(self, name: str, span: Span) -> None:
         self.name, self.span, self.total = name, span, 0
         self._first = 0
-        self._codes: Tensor | None = None
-        self._extras: dict[str, Tensor] = {}
+        self._pieces: list[Encoded] = []
 
     def add(self, encoded: Encoded) -> None:
-        before = self._extras if self._codes is not None and self._codes.shape[1] else {}
-        self._codes = encoded.codes if self._codes is None else torch.cat([self._codes, encoded.codes], dim=1)
+        # One without codes is kept as long as it is the only one: it says how many codebooks there are.
+        self._pieces = [piece for piece in self._pieces if piece.codes.shape[1]]
+        if encoded.codes.shape[1] or not self._pieces:
+            self._pieces.append(encoded)
         self.total += encoded.codes.shape[1]
-        for name, value in encoded.extras.items():
-            joined = name.startswith("frame_") and name in before
-            self._extras[name] = torch.cat([before[name], value]) if joined else value
 
     def lay(self, frames: Tensor, done: int) -> Encoded:
         """Return this part's rows `[k, m]` at some frames; the next ones asked for begin at `done`."""
-        assert self._codes is not None
+        codes, given = self._joined() if len(frames) else self._pieces[-1]
         owners = self.span.owners(frames)
         begins = self.span.begins(frames) & (owners < self.total)
-        rows = (owners.clamp(max=self.total - 1) - self._first).to(self._codes.device)
-        extras = {mark_of(self.name): begins.to(self._codes.device)}
-        if self.total:
-            codes = self._codes[:, rows]
-            for name, value in self._extras.items():
-                laid = value[rows.to(value.device)] if name.startswith("frame_") else value
-                extras[outer_name(name, self.name)] = laid
-        else:
-            codes = self._codes.new_zeros(self._codes.shape[0], len(frames))
-        self._forget(max(0, min(self.span.owners(done), self.total - 1)))
-        return Encoded(codes, extras)
+        extras = {mark_of(self.name): begins.to(codes.device)}
+        if not self.total:
+            return Encoded(codes.new_zeros(codes.shape[0], len(frames)), extras)
+        rows = (owners.clamp(max=self.total - 1) - self._first).to(codes.device)
+        for name, value in given.items():
+            laid = value[rows.to(value.device)] if name.startswith("frame_") else value
+            extras[outer_name(name, self.name)] = laid
+        if len(frames):
+            self._forget(min(self.span.owners(done), self.total - 1))
+        return Encoded(codes[:, rows], extras)
+
+    def _joined(self) -> Encoded:
+        first, *more = self._pieces
+        if more:
+            extras = dict(self._pieces[-1].extras)
+            for name in extras:
+                if name.startswith("frame_"):
+                    extras[name] = torch.cat([piece.extras[name] for piece in self._pieces])
+            first = Encoded(torch.cat([piece.codes for piece in self._pieces], dim=1), extras)
+            self._pieces = [first]
+        return first
 
     def _forget(self, first: int) -> None:
-        assert self._codes is not None
         gone, self._first = first - self._first, first
-        self._codes = self._codes[:, gone:]
-        self._extras = {n: v[gone:] if n.startswith("frame_") else v for n, v in self._extras.items()}
+        [(codes, extras)] = self._pieces
+        kept = {name: value[gone:] if name.startswith("frame_") else value for name, value in extras.items()}
+        self._pieces = [Encoded(codes[:, gone:], kept)]
 
 
 def common_hop(hops: Sequence[Fraction]) -> int:

@@ -185,21 +185,14 @@ class FusedTokenizer(Tokenizer):
         One piece, of codes alone, where a part does not keep its promises for pieces.
         """
         k = self._codebook_count(num_codebooks)
-        encoder: FusedEncoder | None = None
-        done = 0
+        encoder = self._encoder(k, sample_rate, channels=None)
+        ready, done = Collector(encoder), 0
         for block in blocks:
-            samples = as_audio(block).samples[0].detach().cpu()
-            if encoder is None:
-                encoder = self._encoder(k, sample_rate, channels=samples.shape[0])
-                ready = Collector(encoder)
-            ready.push(samples)
+            ready.push(as_audio(block).samples[0].detach().cpu())
             if ready.frames >= _PIECE_FRAMES and self.spec.chunking != "none":
                 held = self.spec.frame_start(ready.frames)
                 yield self._with_extras([ready.take()], [held], k, self._notes(sample_rate))
                 done += held
-        if encoder is None:
-            encoder = self._encoder(k, sample_rate, channels=self.spec.channels)
-            ready = Collector(encoder)
         ready.flush()
         notes = self._notes(sample_rate)
         if self.spec.chunking == "none":
@@ -222,7 +215,7 @@ class FusedTokenizer(Tokenizer):
     def _encode(self, samples: Tensor, num_codebooks: int) -> Tensor:
         return self._encode_clip(samples, self.spec.sample_rate, num_codebooks)[0].codes
 
-    def _encoder(self, k: int, sample_rate: int, *, channels: int) -> FusedEncoder:
+    def _encoder(self, k: int, sample_rate: int, *, channels: int | None) -> FusedEncoder:
         self._require_float32()
         parts = self._parts(k)
         encoder = FusedEncoder(

@@ -66,13 +66,13 @@ class FusedEncoder:
     Args:
         feeds: the parts, by name, in the order of their codebooks.
         weaver: lays their codes onto one time axis.
-        channels: C.
+        channels: C; None for any.
         sample_rate: of the samples in Hz.
         counted_at: rate in Hz at which `pushed` counts them.
     """
 
     def __init__(
-        self, feeds: Mapping[str, Feed], weaver: Weaver, *, channels: int, sample_rate: int, counted_at: int
+        self, feeds: Mapping[str, Feed], weaver: Weaver, *, channels: int | None, sample_rate: int, counted_at: int
     ) -> None:
         self.run: Callable[..., Any] = self._run
         self.pushed = 0
@@ -88,7 +88,7 @@ class FusedEncoder:
         Raises:
             AudioError: if the piece is not finite, has another shape, or comes after the end.
         """
-        if piece.ndim != 2 or piece.shape[0] != self._channels:
+        if piece.ndim != 2 or piece.shape[0] != (self._channels or piece.shape[0]):
             problem = f"a piece of shape {list(piece.shape)}"
             raise AudioError(one_line("stream", problem, f"give [{self._channels}, n]"))
         check_samples(piece)
