@@ -28,6 +28,12 @@ class Outcome:
         assert "Traceback" not in self.err
         return lines
 
+    @property
+    def failure(self) -> str:
+        """The one line on stderr."""
+        assert len(self.failures) == 1, self.err
+        return self.failures[0]
+
 
 Cli = Callable[..., Outcome]
 

@@ -1,4 +1,4 @@
-"""The command line: `tokaudio encode`, `decode`, `roundtrip`, `convert`, `layers`, `list`, `info` and `doctor`.
+"""The command line: `tokaudio COMMAND`, one module for each command, put together in `app`.
 
 Results go to stdout, failures and progress to stderr, one line per failure. Exit codes: 0 done; 1 some inputs failed;
 2 misuse or unreadable input; 3 the environment (disk, permission, missing package); 130 interrupted.
