@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from tests.analysis.support import RATE, Ears, write_corpus
-from tokaudio.analysis import gathering
-from tokaudio.analysis.contingency import AnalysisError
+from tokaudio.analysis import gathering, layers
+from tokaudio.analysis.contingency import AnalysisError, Integers
 from tokaudio.analysis.gathering import Listener, gather
+from tokaudio.analysis.information import Information
 from tokaudio.analysis.layers import assigned, study_layers
 from tokaudio.analysis.recordings import Recording, find_labs, read_manifest
 from tokaudio.errors import TokaudioError
@@ -145,3 +146,18 @@ def test_the_sounds_of_the_corpus_are_as_long_as_their_labels(tmp_path: Path) ->
 
     write_corpus(tmp_path, recordings=1)
     read_lab(tmp_path / "lab" / "0.lab").check(soundfile.info(tmp_path / "wav" / "0.wav").frames / RATE, "0.lab")
+
+
+def test_labels_that_last_have_a_floor_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lasting: dict[int, bool] = {}
+    real = layers.evaluate
+
+    def noted(codes: Integers, labels: Integers, *, seed: int, runs: bool) -> Information:
+        lasting[len(set(labels.tolist()) - {-1})] = runs
+        return real(codes, labels, seed=seed, runs=runs)
+
+    monkeypatch.setattr(layers, "evaluate", noted)
+    recordings = write_corpus(tmp_path, recordings=12, segments=6)
+    labs = find_labs(tmp_path / "lab")
+    study_layers(recordings, Ears(), tmp_path / "w", name="e", sizes=(4,), layers=(0,), labs=labs, cepstra=False)
+    assert lasting[2] and not lasting[5]  # two speakers among what is measured, five phones
