@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from tests.cli.support import Cli
-from tests.tokenizers.test_semantic_files import hub, kmeans
+from tests.tokenizers.test_semantic_files import SMALL, hub, kmeans
 from tokaudio import Tokenizer, Tokens
 from tokaudio.nn.unit_hifigan import UnitHiFiGANSizes
 from tokaudio.tokenizers.centroids import write_centroids
@@ -62,7 +62,7 @@ def spoken(folder: Path) -> SemanticTokenizer:
     """Save a tokenizer with a vocoder in `spoken`."""
     tokenizer = Tokenizer.from_pretrained(folder)
     assert isinstance(tokenizer, SemanticTokenizer)
-    sizes = UnitHiFiGANSizes(3 * 12 + 1, unit_dim=8, channels=32, attention_dim=4)
+    sizes = UnitHiFiGANSizes(3 * 12 + 1, unit_dim=8, channels=32, attention_dim=4, **SMALL)
     torch.manual_seed(0)
     vocoder = UnitVocoder(UnitFacts("vocoder", 12, tokenizer.layers, reserved=1), sizes)
     tokenizer = tokenizer.with_vocoder(vocoder.eval().requires_grad_(False))

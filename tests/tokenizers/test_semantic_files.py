@@ -27,6 +27,9 @@ from tokaudio.tokenizers.vocoder_names import speechbrain_names
 
 SOUND = 0.1 * torch.randn(16_000, generator=torch.Generator().manual_seed(0))
 WIDTH = CONFIG["hidden_size"]
+SMALL: dict[str, Any] = {
+    "factors": (20, 16), "kernels": (40, 32), "branch_kernels": (3,), "branch_dilations": ((1, 3),),
+}  # fmt: skip
 
 
 def hub(folder: Path) -> Path:
@@ -98,7 +101,7 @@ def test_the_backbone_may_lie_elsewhere(tmp_path: Path) -> None:
 def with_vocoder(folder: Path) -> UnitVocoder:
     """Put a vocoder of the units of layers 1 and 3 there, as SpeechBrain publishes them."""
     torch.manual_seed(1)
-    sizes = UnitHiFiGANSizes(2 * 12 + 1, unit_dim=8, channels=32, attention_dim=4, padding="reflect")
+    sizes = UnitHiFiGANSizes(2 * 12 + 1, unit_dim=8, channels=32, attention_dim=4, padding="reflect", **SMALL)
     vocoder = UnitVocoder(UnitFacts("vocoder", 12, (1, 3), reserved=1), sizes).eval().requires_grad_(False)
     state = vocoder.state_dict()
     folder.mkdir(exist_ok=True)
