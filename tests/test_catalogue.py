@@ -34,7 +34,7 @@ def test_names_and_aliases_are_unique_and_no_built_in_ones() -> None:
 def test_every_family_of_the_plan_is_there() -> None:
     wanted = {"encodec", "dac", "speechtokenizer", "mimi", "snac", "wavtokenizer", "bigcodec", "xcodec", "higgs"}
     wanted |= {"xcodec2", "neucodec", "s3tokenizer", "qwen3tts", "nanocodec", "dualcodec", "facodec", "sqcodec"}
-    assert set(DATA["family"]) == wanted | {"stablecodec", "focalcodec"}
+    assert set(DATA["family"]) == wanted | {"stablecodec", "focalcodec", "semantic"}
     assert {entry.family for entry in ALL} == set(DATA["family"])
 
 
@@ -47,7 +47,7 @@ def test_an_entry_is_well_formed(entry: Entry) -> None:
     if entry.repo:
         assert split_name(entry.repo) == (entry.repo, None)
         assert entry.files and len(set(entry.files)) == len(entry.files)
-        assert entry.where == "hub"
+        assert entry.where == ("files" if entry.backbone else "hub")
     else:
         assert entry.originals and not entry.files
         assert entry.where == "files"
@@ -108,8 +108,8 @@ def test_what_is_planned_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None
     )
     monkeypatch.setattr(catalogue, "published", lambda: (first, second))
     assert entries() == [*builtin(), second]
-    assert catalogue.list_tokenizers(published=True) == ["mini-codec", second.name]
-    assert catalogue.list_tokenizers() == ["mini-codec"]
+    assert catalogue.list_tokenizers(published=True) == ["mini-codec", "mini-semantic", second.name]
+    assert catalogue.list_tokenizers() == ["mini-codec", "mini-semantic"]
     assert catalogue.tokenizer_spec(second.spec.name) is second.spec
     with pytest.raises(UnknownNameError, match=rf"no tokenizer is called '{first.name}'; there are mini-codec, "):
         catalogue.tokenizer_spec(first.name)

@@ -52,6 +52,8 @@ class Entry:
         originals: file names of the first release, each with its SHA-256, the first digits of it, or nothing.
         aliases: further names.
         sha256: SHA-256 of `files`, where it is known.
+        backbone: of k-means in pickles, which are converted once and never opened on load: the repository of its speech
+            model.
     """
 
     spec: TokenizerSpec
@@ -63,6 +65,7 @@ class Entry:
     originals: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     sha256: Mapping[str, str] = field(default_factory=dict)
+    backbone: str = ""
 
     @property
     def name(self) -> str:
@@ -72,7 +75,7 @@ class Entry:
     @property
     def where(self) -> Literal["built-in", "hub", "files"]:
         """Where its weights come from: the package, the Hub, or files that the user has to fetch."""
-        return "built-in" if self.status == "built-in" else "hub" if self.repo else "files"
+        return "built-in" if self.status == "built-in" else "hub" if self.repo and not self.backbone else "files"
 
 
 def builtin_folder(name: str) -> Path | None:
@@ -104,7 +107,7 @@ def builtin() -> tuple[Entry, ...]:
 
     Example:
         >>> [entry.name for entry in builtin()]
-        ['mini-codec']
+        ['mini-codec', 'mini-semantic']
     """
     configs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(_ASSETS.glob("*/config.json"))]
     return tuple(Entry(TokenizerSpec.from_dict(c["spec"]), c["family"], "built-in") for c in configs)
@@ -208,6 +211,7 @@ def _entry(table: Mapping[str, Any]) -> Entry:
         originals=table.get("originals", {}),
         aliases=tuple(table.get("aliases", ())),
         sha256=table.get("sha256", {}),
+        backbone=table.get("backbone", ""),
     )
 
 

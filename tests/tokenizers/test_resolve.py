@@ -203,3 +203,10 @@ def test_a_published_file_with_other_content_is_refused(tmp_path: Path) -> None:
             Tokenizer.from_pretrained(path)
     (tmp_path / "speech_tokenizer_v2.onnx").rename(tmp_path / "mine.onnx")
     check_originals(tmp_path)
+
+
+def test_pickles_are_not_fetched_and_the_command_is_given() -> None:
+    wanted = r"never opened on load; .*tokaudio convert --trust DIR DST --backbone facebook/hubert-large-ll60k"
+    for name in ("discrete-hubert-large", "speechbrain/hifigan-hubert-k1000-LibriTTS"):
+        with pytest.raises(CheckpointError, match=wanted):
+            resolve.resolve(name, local_files_only=True)

@@ -14,7 +14,7 @@ from tokaudio.atomic import output_error
 from tokaudio.catalogue import Entry, find, known_digests, list_tokenizers
 from tokaudio.checkpoints.reading import SUFFIXES
 from tokaudio.digests import check_file
-from tokaudio.errors import UnknownNameError, one_line
+from tokaudio.errors import CheckpointError, UnknownNameError, one_line
 from tokaudio.hub import fetch_folder, split_name
 
 # Sub-folders of a fused tokenizer.
@@ -88,7 +88,7 @@ def resolve(
     Raises:
         UnknownNameError: if nothing that tokaudio reads has this name.
         HubError: if files are missing here and the Hub cannot be reached, or refuses access.
-        CheckpointError: if a file is damaged or half-downloaded.
+        CheckpointError: if a file is damaged or half-downloaded, or a pickle that has to be converted first.
 
     Example:
         >>> try:
@@ -163,6 +163,12 @@ def _require_loadable(entry: Entry, name: str) -> None:
     if entry.status == "planned":
         problem = f"is a tokenizer of the family {entry.family}, which tokaudio cannot read yet"
         raise UnknownNameError(one_line(name, problem, f"the names are {', '.join(list_tokenizers(published=True))}"))
+    if entry.backbone:
+        problem = "is k-means in pickles, which are never opened on load"
+        command = (
+            f"hf download {entry.repo} --local-dir DIR; tokaudio convert --trust DIR DST --backbone {entry.backbone}"
+        )
+        raise CheckpointError(one_line(name, problem, f"convert it once, if you trust where it is from: {command}"))
     if not entry.repo:
         wanted = " or ".join(entry.originals)
         problem = "is not on the Hub"
