@@ -43,7 +43,7 @@ def test_frames_are_heard_around_the_middle_of_their_hop(model: WhisperModel):
     plain = centred_states(model, samples, (1,))
     assert early.shape == plain.shape == late.shape
     error, other = (float((found - late)[2:8].square().mean()) for found in (early, plain))
-    assert error < 0.01 * other
+    assert error < 0.1 * other
 
 
 def test_components_are_those_of_even_dimensions():
