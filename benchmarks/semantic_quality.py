@@ -148,11 +148,9 @@ def systems(
     yield "mini-semantic, codebook 1", lambda samples: codes(samples)[1]
     yield "k-means on MFCCs", fitted(mfcc, pool, every, units, even=False)
     yield "k-means on MFCCs of equal spread", fitted(mfcc, pool, every, units, even=True)
-    length = "30 s" if filled else "own length"
-    yield (
-        f"k-means on the teacher's layer {LAYERS[0]}, {length}",
-        fitted(teacher(filled=filled), pool, every, units, even=True),
-    )
+    for fill in (False, True)[: 1 + filled]:
+        heard = fitted(teacher(filled=fill), pool, every, units, even=True)
+        yield f"k-means on the teacher's layer {LAYERS[0]}, {'filled up to 30 s' if fill else 'own length'}", heard
 
 
 def report(results: dict[str, dict[str, Information]], every: int) -> str:
@@ -184,7 +182,9 @@ def main() -> None:
     parser.add_argument("--voices", type=Path, default=evaluation_sets.DEFAULT_VOICES)
     parser.add_argument("--tokenizer", default="mini-semantic", help="name or folder")
     parser.add_argument("--every", type=int, default=7, help="of how many clips one is taken to fit baselines")
-    parser.add_argument("--filled", action="store_true", help="fill the teacher's signals up to 30 s, as in training")
+    parser.add_argument(
+        "--filled", action="store_true", help="also the teacher with signals filled up to 30 s, as in its training"
+    )
     parser.add_argument("--all", action="store_true", help="also all of festvox-ru, most of which was trained on")
     parser.add_argument("--json", type=Path, help="also write the figures here, for the model card")
     options = parser.parse_args()
