@@ -174,11 +174,14 @@ def memory_cell(name: str, side: str, duration: float, layers: int, limit: int) 
         RuntimeError: the measurement failed for another reason.
     """
     try:
-        return f"{in_process('peak', name, side, f'{duration}', f'{layers}', f'{limit}'):.0f} MB"
+        cell = f"{in_process('peak', name, side, f'{duration}', f'{layers}', f'{limit}'):.0f} MB"
     except RuntimeError as error:
-        if any(word in str(error) for word in TOO_LITTLE):
-            return f"more than {limit} GB"
-        raise
+        if not any(word in str(error) for word in TOO_LITTLE):
+            raise
+        cell = f"more than {limit} GB"
+    # A run of all models takes long: what it has found so far is worth seeing.
+    print(f"{name}, {side}: {cell}", file=sys.stderr, flush=True)
+    return cell
 
 
 def section(name: str, lengths: list[float], rounds: int) -> str:
