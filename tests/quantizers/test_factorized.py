@@ -115,9 +115,9 @@ def test_items_with_fewer_codebooks_are_quantized_and_teach_with_those():
 
 def test_dropout_is_for_training_and_takes_its_share():
     quantizer, latents = make(dropout=0.5), normal(400, 12, 1)
-    assert quantizer.eval()._depth(latents, None).tolist() == [3] * 400
+    assert quantizer.eval().draw_depth(400, None, dropout=quantizer.dropout).tolist() == [3] * 400
     torch.manual_seed(1)
-    depths = quantizer.train()._depth(latents, None)
+    depths = quantizer.train().draw_depth(400, None, dropout=quantizer.dropout)
     assert 0.25 < float((depths < 3).float().mean()) < 0.42, "half the items, of which a third draws all codebooks"
     assert set(depths.tolist()) == {1, 2, 3}
 

@@ -129,10 +129,10 @@ def test_dropout_is_for_training_and_takes_its_share():
     full = quantizer.eval()(latents).quantized
     assert torch.equal(full, quantizer.decode(quantizer.encode(latents)))
     torch.manual_seed(1)
-    depths = quantizer.train()._depth(latents, None)
+    depths = quantizer.train().draw_depth(400, None, dropout=quantizer.dropout)
     assert 0.3 < float((depths < 4).float().mean()) < 0.45, "half the items, of which a quarter draws all codebooks"
     assert set(depths.tolist()) == {1, 2, 3, 4}
-    assert quantizer._depth(latents, 3).tolist() == [3] * 400
+    assert quantizer.draw_depth(400, 3, dropout=quantizer.dropout).tolist() == [3] * 400
 
 
 @pytest.mark.parametrize("depth", [0, 5, torch.tensor([0, 1]), torch.tensor([1, 5])])

@@ -94,6 +94,24 @@ class Quantizer(nn.Module, ABC):
         else:
             self.resolve(num_codebooks)
 
+    def draw_depth(self, batch: int, num_codebooks: Tensor | int | None, *, dropout: float) -> Tensor:
+        """Return how many codebooks each item uses `[B]`, on the CPU.
+
+        In training, where no number is asked for, a share `dropout` of the items uses the first few only: any number
+        is as likely (SoundStream, arXiv:2107.03312, section III-C).
+
+        Raises:
+            ValueError: if a number is out of range.
+        """
+        self.require_depth(num_codebooks)
+        if isinstance(num_codebooks, Tensor):
+            return num_codebooks.cpu()
+        depth = torch.full((batch,), self.resolve(num_codebooks))
+        if num_codebooks is None and self.training and dropout > 0:
+            dropped = torch.rand(batch) < dropout
+            depth = torch.where(dropped, torch.randint(1, self.num_codebooks + 1, depth.shape), depth)
+        return depth
+
     def check_codes(self, codes: Tensor) -> None:
         """Raise `TokensError` unless `codes` is `[B, k, T]` with every code inside its codebook."""
         if codes.ndim != 3 or not 1 <= codes.shape[1] <= self.num_codebooks:

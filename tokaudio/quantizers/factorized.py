@@ -157,7 +157,8 @@ class FactorizedVectorQuantizer(Quantizer):
 
     def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
         """Quantize `[B, D, T]`; gradients pass straight through the searches, some items use fewer codebooks."""
-        depth, frames = self._depth(latents, num_codebooks), latents.shape[2]
+        depth = self.draw_depth(len(latents), num_codebooks, dropout=self.dropout).to(latents.device)
+        frames = latents.shape[2]
         residual = latents.transpose(1, 2)
         total, loss = torch.zeros_like(residual), latents.new_zeros(())
         codes = []
@@ -181,14 +182,3 @@ class FactorizedVectorQuantizer(Quantizer):
             if self.training:
                 stats[f"perplexity_{index}"] = perplexity(spans, self.codebook_sizes[index])
         return QuantizerOutput(total.transpose(1, 2), torch.stack(codes, dim=1), loss / self.num_codebooks, stats)
-
-    def _depth(self, latents: Tensor, num_codebooks: Tensor | int | None) -> Tensor:
-        """Return how many codebooks each item uses `[B]`."""
-        self.require_depth(num_codebooks)
-        if isinstance(num_codebooks, Tensor):
-            return num_codebooks.to(latents.device)
-        depth = torch.full((len(latents),), self.resolve(num_codebooks))
-        if num_codebooks is None and self.training and self.dropout > 0:
-            dropped = torch.rand(len(latents)) < self.dropout
-            depth = torch.where(dropped, torch.randint(1, self.num_codebooks + 1, depth.shape), depth)
-        return depth.to(latents.device)

@@ -109,7 +109,7 @@ class ResidualVectorQuantizer(Quantizer):
 
     def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
         """Quantize `[B, D, T]`; in train mode the codebooks learn, and some items use fewer of them."""
-        depth = self._depth(latents, num_codebooks)
+        depth = self.draw_depth(len(latents), num_codebooks, dropout=self.dropout).to(latents.device)
         residual, total = latents, torch.zeros_like(latents)
         codes, losses = [], []
         stats: dict[str, Tensor] = {}
@@ -126,15 +126,3 @@ class ResidualVectorQuantizer(Quantizer):
             losses.append(out.loss)
             stats |= {f"{name}_{index}": value for name, value in out.stats.items()}
         return QuantizerOutput(total, torch.cat(codes, dim=1), torch.stack(losses).mean(), stats)
-
-    def _depth(self, latents: Tensor, num_codebooks: Tensor | int | None) -> Tensor:
-        """Return how many codebooks each item uses `[B]`."""
-        batch = len(latents)
-        self.require_depth(num_codebooks)
-        if isinstance(num_codebooks, Tensor):
-            return num_codebooks.to(latents.device)
-        depth = torch.full((batch,), self.resolve(num_codebooks), device=latents.device)
-        if num_codebooks is None and self.training and self.dropout > 0:
-            dropped = torch.rand(batch) < self.dropout
-            depth = torch.where(dropped, torch.randint(1, self.num_codebooks + 1, (batch,)), depth.cpu())
-        return depth.to(latents.device)

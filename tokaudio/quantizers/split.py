@@ -146,7 +146,7 @@ class SplitResidualVectorQuantizer(Quantizer):
 
     def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
         """Quantize `[B, D, T]`; in train mode the codebooks learn, and some items use fewer of them."""
-        depth = self._depth(latents, num_codebooks)
+        depth = self.draw_depth(len(latents), num_codebooks, dropout=self.dropout).to(latents.device)
         first = self.semantic.chain(self.semantic.narrow(latents), num_codebooks=depth.clamp(max=self.num_semantic))
         # An item without acoustic codebooks still teaches the first of them; its vectors are left out of the sum.
         deep = depth - self.num_semantic
@@ -160,14 +160,3 @@ class SplitResidualVectorQuantizer(Quantizer):
             stats[f"{stem}_{int(number) + self.num_semantic}"] = value
         codes = torch.cat([first.codes, rest.codes], dim=1)
         return QuantizerOutput(total, codes, share * first.loss + (1 - share) * rest.loss, stats)
-
-    def _depth(self, latents: Tensor, num_codebooks: Tensor | int | None) -> Tensor:
-        """Return how many codebooks each item uses `[B]`."""
-        self.require_depth(num_codebooks)
-        if isinstance(num_codebooks, Tensor):
-            return num_codebooks.to(latents.device)
-        depth = torch.full((len(latents),), self.resolve(num_codebooks))
-        if num_codebooks is None and self.training and self.dropout > 0:
-            dropped = torch.rand(len(latents)) < self.dropout
-            depth = torch.where(dropped, torch.randint(1, self.num_codebooks + 1, depth.shape), depth)
-        return depth.to(latents.device)

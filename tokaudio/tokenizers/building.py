@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from tokaudio.checkpoints import check_tensors
+from tokaudio.errors import CheckpointError
+from tokaudio.spec import TokenizerSpec
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -53,6 +55,7 @@ def build(
     tensors: Mapping[str, Tensor],
     where: str,
     *,
+    names: Mapping[str, str] | None = None,
     ignore: Iterable[str] = (),
     describe: Callable[[], str] | None = None,
 ) -> Module:
@@ -65,6 +68,7 @@ def build(
         make: makes the module, the same each time, without looking at values of its own tensors.
         tensors: as for `load_tensors`.
         where: the file, for messages.
+        names: of the tensors in the file, by the module's own, where they are others; messages then use them.
         ignore: as for `load_tensors`.
         describe: as for `check_tensors`.
 
@@ -72,15 +76,40 @@ def build(
         CheckpointError: if a tensor is missing, unknown, misshapen or non-finite.
 
     Example:
-        >>> build(lambda: nn.Linear(1, 1, bias=False), {"weight": torch.ones(1, 1)}, "a.pth").weight.item()
+        >>> def make() -> nn.Linear:
+        ...     return nn.Linear(1, 1, bias=False)
+        >>> build(make, {"weight": torch.ones(1, 1)}, "a.pth").weight.item()
         1.0
+        >>> build(make, {"layer.w": torch.full((1, 1), torch.nan)}, "a.pth", names={"weight": "layer.w"})
+        Traceback (most recent call last):
+        tokaudio.errors.CheckpointError: a.pth: tensor 'layer.w' holds a NaN or an Inf; get an intact copy
     """
     expected = skeleton(make)
-    if expected is not None:
+    if names is not None:
+        if expected is not None:
+            published = {names.get(name, name): value for name, value in expected.items()}
+            check_tensors(_kept(tensors, published, ignore), published, where, describe=describe)
+        tensors = {ours: tensors[theirs] for ours, theirs in names.items()}
+    elif expected is not None:
         check_tensors(_kept(tensors, expected, ignore), expected, where, describe=describe)
     module = make_unfilled(make)
     load_tensors(module, tensors, where, ignore=ignore, describe=describe)
     return module
+
+
+def require_frame(spec: TokenizerSpec, hop_length: int) -> None:
+    """Refuse a spec whose frames are not those of a network of one channel.
+
+    Raises:
+        CheckpointError: naming both.
+
+    Example:
+        >>> from tokaudio.spec import CodebookSpec
+        >>> require_frame(TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(8),)), 320)
+    """
+    if (spec.hop_length, spec.channels) != (hop_length, 1):
+        facts = f"{spec.hop_length} samples and {spec.channels} channels"
+        raise CheckpointError(f"{spec.name}: a frame is {facts} in the spec, {hop_length} and 1 in the network")
 
 
 def skeleton(make: Callable[[], nn.Module]) -> dict[str, Tensor] | None:

@@ -128,6 +128,21 @@ class Codec(Tokenizer):
         )
         return Streaming(self._encoder_stream(encode, self._no_codes(num_codebooks)), decoder)
 
+    def _answering(self, streaming: Streaming, block_frames: int | None) -> Streaming:
+        """Return fresh streams that give results after every so many frames, at once; None leaves them as they are.
+
+        Raises:
+            ValueError: if the number is below 1.
+        """
+        if block_frames is None:
+            return streaming
+        if block_frames < 1:
+            raise ValueError(f"block_frames must be at least 1, got {block_frames}")
+        for stream, unit in ((streaming.encoder, self.spec.hop_length), (streaming.decoder, 1)):
+            assert isinstance(stream, BlockStream)
+            stream.block, stream.eager = block_frames * unit, True
+        return streaming
+
     def _encoder_stream(self, run: Run, empty: Tensor) -> BlockStream:
         return BlockStream(
             run,

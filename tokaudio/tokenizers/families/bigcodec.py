@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tokaudio.checkpoints import check_tensors
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.bigcodec import bigcodec_decoder, bigcodec_encoder
 from tokaudio.quantizers import FactorizedVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
-from tokaudio.tokenizers.building import skeleton
+from tokaudio.tokenizers.building import require_frame
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.bigcodec_files import (
     LAYOUTS,
@@ -73,11 +72,7 @@ class BigCodec(Codec):
             ),
         )
         self.shape = shape
-        if (spec.hop_length, spec.channels) != (shape.hop_length, 1):
-            facts = f"{spec.hop_length} samples and {spec.channels} channels"
-            raise CheckpointError(
-                f"{spec.name}: a frame is {facts} in the spec, {shape.hop_length} and 1 in the network"
-            )
+        require_frame(spec, shape.hop_length)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> BigCodec:
@@ -116,10 +111,7 @@ class BigCodec(Codec):
         shape = shape_of(tensors, layout, source.config, where)
         spec = spec_of(source, shape)
         names, tensors = published_names(shape, layout), without_filters(tensors, where)
-        expected = skeleton(lambda: cls(spec, shape)) or {}
-        # Compared under the names of the file, so that messages say what is wrong there.
-        check_tensors(tensors, {names[name]: value for name, value in expected.items()}, where)
-        return build(lambda: cls(spec, shape), {ours: tensors[theirs] for ours, theirs in names.items()}, where)
+        return build(lambda: cls(spec, shape), tensors, where, names=names)
 
 
 def spec_of(source: PublishedSource, shape: BigCodecShape) -> TokenizerSpec:

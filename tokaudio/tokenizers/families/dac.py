@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokaudio import catalogue
-from tokaudio.checkpoints import check_tensors
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.dac import DacDecoder, DacEncoder
 from tokaudio.quantizers import FactorizedVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
-from tokaudio.tokenizers.building import skeleton
+from tokaudio.tokenizers.building import require_frame
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.dac_files import (
     DacShape,
@@ -65,11 +64,7 @@ class DAC(Codec):
             DacDecoder(shape.latent_dim, shape.decoder_dim, shape.decoder_rates),
         )
         self.shape = shape
-        if (spec.hop_length, spec.channels) != (shape.hop_length, 1):
-            facts = f"{spec.hop_length} samples and {spec.channels} channels"
-            raise CheckpointError(
-                f"{spec.name}: a frame is {facts} in the spec, {shape.hop_length} and 1 in the network"
-            )
+        require_frame(spec, shape.hop_length)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> DAC:
@@ -110,10 +105,7 @@ class DAC(Codec):
             raise CheckpointError(one_line(where, f"has sizes of no DAC ({error})", "get an intact copy")) from error
         spec = spec_of(source, shape, sample_rate_of(fields, where))
         names, tensors = published_names(shape, layout), renamed(source.tensors())
-        expected = skeleton(lambda: cls(spec, shape)) or {}
-        # Compared under the names of the file, so that messages say what is wrong there.
-        check_tensors(tensors, {names[name]: value for name, value in expected.items()}, where)
-        return build(lambda: cls(spec, shape), {ours: tensors[theirs] for ours, theirs in names.items()}, where)
+        return build(lambda: cls(spec, shape), tensors, where, names=names)
 
 
 def spec_of(source: PublishedSource, shape: DacShape, sample_rate: int) -> TokenizerSpec:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tokaudio.audio.blocks import BlockStream
-from tokaudio.checkpoints import check_tensors, fold_weight_norm, read_checkpoint
+from tokaudio.checkpoints import fold_weight_norm, read_checkpoint
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.dac import DacDecoder, DacEncoder
 from tokaudio.nn.dualcodec import narrowing, widening
@@ -18,7 +18,7 @@ from tokaudio.nn.stages import Stage
 from tokaudio.quantizers import FactorizedVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.base import Streaming
-from tokaudio.tokenizers.building import build, skeleton
+from tokaudio.tokenizers.building import build
 from tokaudio.tokenizers.families import dualcodec_files as files
 from tokaudio.tokenizers.families.dac_files import DacShape, renamed
 from tokaudio.tokenizers.families.dualcodec_files import RATE, DualCodecShape
@@ -125,10 +125,7 @@ class DualCodec(WindowedCodec):
         shape = files.shape_of(tensors, where)
         spec = spec_of(path.stem if path.stem in _FILES else source.name, shape)
         names = files.published_names(shape)
-        expected = skeleton(lambda: cls(spec, shape)) or {}
-        # Compared under the names of the file, so that messages say what is wrong there.
-        check_tensors(tensors, {names[name]: value for name, value in expected.items()}, where)
-        return build(lambda: cls(spec, shape), {ours: tensors[theirs] for ours, theirs in names.items()}, where)
+        return build(lambda: cls(spec, shape), tensors, where, names=names)
 
     # --- how it runs -----------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from tokaudio.nn.windows import Windows
 from tokaudio.quantizers.facets import FacetQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.base import Streaming
-from tokaudio.tokenizers.building import skeleton
+from tokaudio.tokenizers.building import require_frame, skeleton
 from tokaudio.tokenizers.codec import Codec, check_samples
 from tokaudio.tokenizers.families.facodec_files import (
     FACodecShape,
@@ -85,11 +85,7 @@ class FACodec(Codec):
         self.voiced = Voiced(shape.latent_dim)
         self.shape = shape
         self.windows = Windows.of(float(spec.frame_rate), longest_whole=60.0)
-        if (spec.hop_length, spec.channels) != (shape.hop_length, 1):
-            facts = f"{spec.hop_length} samples and {spec.channels} channels"
-            raise CheckpointError(
-                f"{spec.name}: a frame is {facts} in the spec, {shape.hop_length} and 1 in the network"
-            )
+        require_frame(spec, shape.hop_length)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> FACodec:

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tokaudio import catalogue
-from tokaudio.audio.blocks import BlockStream
-from tokaudio.checkpoints import check_tensors
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.mimi import MimiDecoder, MimiEncoder, TransformerSizes
 from tokaudio.nn.seanet import SEANet
 from tokaudio.quantizers import SplitResidualVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.base import Streaming
-from tokaudio.tokenizers.building import build, skeleton
+from tokaudio.tokenizers.building import build
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.mimi_files import PREFER, layout_of, our_tensors
 from tokaudio.tokenizers.families.mimi_sizes import sizes_of
@@ -148,11 +146,8 @@ class Mimi(Codec):
         sizes = sizes_of(source, layout)
         config = {**sizes, "spec": spec_of(source, sizes).to_dict()}
         tensors, origins = our_tensors(source, layout, sizes["transformer"]["heads"])
-        # Compared under the names of the file, so that messages say what is wrong there.
-        expected = skeleton(lambda: cls.from_config(config)) or {}
-        there = {origins.get(name, name): value for name, value in expected.items()}
-        check_tensors({origins[name]: value for name, value in tensors.items()}, there, where)
-        return build(lambda: cls.from_config(config), tensors, where)
+        published = {origins[name]: value for name, value in tensors.items()}
+        return build(lambda: cls.from_config(config), published, where, names=origins)
 
     def padded_length(self, num_samples: int) -> int:
         """Return the samples up to which zeros complete a signal: whole frames, or none where the layers do it."""
@@ -170,15 +165,7 @@ class Mimi(Codec):
         Raises:
             ValueError: if a number is out of range.
         """
-        streaming = super().streaming(num_codebooks=num_codebooks)
-        if block_frames is None:
-            return streaming
-        if block_frames < 1:
-            raise ValueError(f"block_frames must be at least 1, got {block_frames}")
-        for stream, unit in ((streaming.encoder, self.spec.hop_length), (streaming.decoder, 1)):
-            assert isinstance(stream, BlockStream)
-            stream.block, stream.eager = block_frames * unit, True
-        return streaming
+        return self._answering(super().streaming(num_codebooks=num_codebooks), block_frames)
 
 
 def spec_of(source: PublishedSource, sizes: Mapping[str, Any]) -> TokenizerSpec:

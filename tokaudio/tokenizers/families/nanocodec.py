@@ -7,12 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokaudio.checkpoints import check_tensors
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.nanocodec import HiFiGAN, NanoDecoder, NanoEncoder
 from tokaudio.quantizers import GroupedFiniteScalarQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
-from tokaudio.tokenizers.building import build, skeleton
+from tokaudio.tokenizers.building import build
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.fields import known_facts
 from tokaudio.tokenizers.families.nanocodec_files import MARKS, NanoSizes, our_tensors, published_names, sizes_of
@@ -125,10 +124,7 @@ class NanoCodec(Codec):
             return cls(spec, sizes.encoder, sizes.decoder, levels=sizes.levels, margin=sizes.margin)
 
         names, tensors = published_names(sizes.encoder, sizes.decoder), our_tensors(source, sizes, where)
-        expected = skeleton(make) or {}
-        # Compared under the names of the file, so that messages say what is wrong there.
-        check_tensors(tensors, {names[name]: value for name, value in expected.items()}, where)
-        return build(make, {ours: tensors[theirs] for ours, theirs in names.items()}, where)
+        return build(make, tensors, where, names=names)
 
 
 def spec_of(source: PublishedSource, sizes: NanoSizes) -> TokenizerSpec:

@@ -8,8 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-from tokaudio.audio.blocks import BlockStream
-from tokaudio.checkpoints import check_tensors
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.mimi import MimiEncoder, TransformerSizes
 from tokaudio.nn.qwen3tts import DecoderSizes, QwenDecoder, Restarted
@@ -18,7 +16,7 @@ from tokaudio.nn.stages import Stage, stage_of
 from tokaudio.quantizers import SplitResidualVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.base import Streaming
-from tokaudio.tokenizers.building import build, skeleton
+from tokaudio.tokenizers.building import build
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.fields import known_facts
 from tokaudio.tokenizers.families.qwen3tts_files import MARKS, QwenSizes, our_tensors, sizes_of
@@ -167,11 +165,8 @@ class Qwen3TTS(Codec):
         parts = {"words": sizes.words, "decoder": dataclasses.asdict(sizes.decoder)}
         config = {**sizes.mimi, **parts, "spec": spec_of(source, sizes).to_dict()}
         tensors, origins = our_tensors(source, sizes, where)
-        # Compared under the names of the file, so that messages say what is wrong there.
-        expected = skeleton(lambda: cls.from_config(config)) or {}
-        there = {origins.get(name, name): value for name, value in expected.items()}
-        check_tensors({origins[name]: value for name, value in tensors.items()}, there, where)
-        return build(lambda: cls.from_config(config), tensors, where)
+        published = {origins[name]: value for name, value in tensors.items()}
+        return build(lambda: cls.from_config(config), published, where, names=origins)
 
     # --- what differs from other codecs -------------------------------------------------------------------------
 
@@ -208,15 +203,7 @@ class Qwen3TTS(Codec):
         Raises:
             ValueError: if a number is out of range.
         """
-        streaming = super().streaming(num_codebooks=num_codebooks)
-        if block_frames is None:
-            return streaming
-        if block_frames < 1:
-            raise ValueError(f"block_frames must be at least 1, got {block_frames}")
-        for stream, unit in ((streaming.encoder, self.spec.hop_length), (streaming.decoder, 1)):
-            assert isinstance(stream, BlockStream)
-            stream.block, stream.eager = block_frames * unit, True
-        return streaming
+        return self._answering(super().streaming(num_codebooks=num_codebooks), block_frames)
 
 
 def spec_of(source: PublishedSource, sizes: QwenSizes) -> TokenizerSpec:

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tokaudio.checkpoints import check_tensors
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.sq_codec import DILATIONS, sq_decoder, sq_encoder
 from tokaudio.quantizers.finite_scalar import GroupedFiniteScalarQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
-from tokaudio.tokenizers.building import skeleton
+from tokaudio.tokenizers.building import require_frame
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.fields import Fields, known_facts
 from tokaudio.tokenizers.published import PublishedSource, build
@@ -138,11 +137,7 @@ class SQCodec(Codec):
             ),
         )
         self.shape = shape
-        if (spec.hop_length, spec.channels) != (shape.hop_length, 1):
-            facts = f"{spec.hop_length} samples and {spec.channels} channels"
-            raise CheckpointError(
-                f"{spec.name}: a frame is {facts} in the spec, {shape.hop_length} and 1 in the network"
-            )
+        require_frame(spec, shape.hop_length)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> SQCodec:
@@ -183,10 +178,7 @@ class SQCodec(Codec):
         # The checkpoint also holds what only training needs, such as discriminators.
         tensors = {name: value for name, value in source.tensors().items() if name.startswith(_PREFIX)}
         names = published_names(shape)
-        expected = skeleton(lambda: cls(spec, shape)) or {}
-        # Compared under the names of the file, so that messages say what is wrong there.
-        check_tensors(tensors, {names[name]: value for name, value in expected.items()}, where)
-        return build(lambda: cls(spec, shape), {ours: tensors[theirs] for ours, theirs in names.items()}, where)
+        return build(lambda: cls(spec, shape), tensors, where, names=names)
 
 
 def shape_of(fields: Fields) -> SQCodecShape:

@@ -9,12 +9,10 @@ from typing import Any
 
 import torch
 
-from tokaudio.checkpoints import check_tensors
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.stable_codec import StableSide, stable_decoder, stable_encoder
 from tokaudio.quantizers.residual_scalar import ResidualScalarQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
-from tokaudio.tokenizers.building import skeleton
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.fields import known_facts
 from tokaudio.tokenizers.families.stablecodec_files import (
@@ -203,9 +201,7 @@ class StableCodec(Codec):
         tensors = {name.removeprefix(stem): value for name, value in source.tensors(PREFER).items()}
         tensors = needed(tensors, where)
         names = published_names(facts.encoder, facts.decoder)
-        # Compared under the names of the file, so that messages say what is wrong there.
-        check_tensors(tensors, {names[name]: value for name, value in (skeleton(make) or {}).items()}, where)
-        return build(make, {ours: tensors[theirs] for ours, theirs in names.items()}, where)
+        return build(make, tensors, where, names=names)
 
 
 def _books(quantizer: ResidualScalarQuantizer) -> tuple[CodebookSpec, ...]:
