@@ -114,7 +114,7 @@ def test_items_with_fewer_codebooks_are_quantized_and_teach_with_those():
 
 
 def test_dropout_is_for_training_and_takes_its_share():
-    quantizer, latents = make(dropout=0.5), normal(400, 12, 1)
+    quantizer = make(dropout=0.5)
     assert quantizer.eval().draw_depth(400, None, dropout=quantizer.dropout).tolist() == [3] * 400
     torch.manual_seed(1)
     depths = quantizer.train().draw_depth(400, None, dropout=quantizer.dropout)
