@@ -271,6 +271,28 @@ def test_hostile_files_are_refused_by_name(tmp_path: Path, attack: str) -> None:
     assert not mark.exists()
 
 
+@pytest.mark.parametrize(
+    ("attack", "reason"),
+    [
+        ("command", "asks for posix.system, which is no part of scikit-learn's k-means; do not open it with"),
+        ("attribute of an allowed name", "asks for numpy.core.multiarray.scalar, which"),
+        ("call of a class", "makes an object of numpy.ndarray in a way that"),
+        ("binary persistent id", "uses the instruction BINPERSID, which"),
+        ("extension", "uses the instruction EXT1, which"),
+        ("array of objects", "holds an array of 'O8', not of numbers"),
+        ("array beyond the file", "is damaged or cut off .it ends too early, or states a wrong length"),
+        ("negative shape", "is damaged or cut off .an array has no shape"),
+        ("deep nesting", "has more instructions than any such file needs"),
+        ("doubling as a key", "is damaged or cut off .the keys of a dictionary"),
+    ],
+)
+def test_the_reason_is_told(tmp_path: Path, attack: str, reason: str) -> None:
+    path = tmp_path / "km_L7.pt"
+    path.write_bytes(pickles.hostile("mark")[attack])
+    with pytest.raises(CheckpointError, match=f"km_L7.pt: {reason}"):
+        read_kmeans(path)
+
+
 SPY = """
     import json, resource, sys
     from pathlib import Path
