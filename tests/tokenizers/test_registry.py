@@ -48,6 +48,16 @@ def test_names_are_no_paths(name: str):
     assert builtin_folder(name) is None
 
 
+def test_mini_semantic_is_what_was_promised():
+    spec = tokenizer_spec("mini-semantic")
+    assert (spec.kind, spec.sample_rate, spec.frame_rate, spec.codebook_sizes) == ("semantic", 16_000, 50, (500, 500))
+    assert [book.role for book in spec.codebooks] == ["semantic", "acoustic"] and spec.chunking == "exact"
+    folder = builtin_folder("mini-semantic")
+    assert folder is not None and (folder / "model.safetensors").stat().st_size <= 12_000_000
+    weights = Tokenizer.from_pretrained("mini-semantic").state_dict()
+    assert sum(weight.numel() for weight in weights.values()) <= 6_000_000
+
+
 def test_mini_codec_is_what_was_promised():
     spec = tokenizer_spec("mini-codec")
     assert (spec.sample_rate, spec.channels, spec.frame_rate, spec.num_codebooks) == (16_000, 1, 50, 8)

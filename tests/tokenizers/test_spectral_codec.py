@@ -38,7 +38,7 @@ def flips(codec: SpectralCodec, latents: Tensor, codes: Tensor, other: Tensor) -
     return ties, real
 
 
-@pytest.mark.parametrize("which", ["tiny", "mini-codec"])
+@pytest.mark.parametrize("which", ["tiny", "mini-codec", "mini-semantic"])
 def test_tiles_equal_one_pass_over_the_whole(codec: SpectralCodec, which: str):
     codec = codec if which == "tiny" else Tokenizer.from_pretrained(which)
     assert isinstance(codec, SpectralCodec)
