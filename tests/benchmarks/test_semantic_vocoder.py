@@ -26,8 +26,8 @@ def test_misread_words_are_counted() -> None:
     ]
     rates = error_rates({"same": lambda x: x, "longer": lambda x: np.append(x, x[:1])}, clips, Judge())
     assert rates == {"same": 0.0, "longer": 2 / 3}
-    text = report(rates, 2)
-    assert "| same | 0.0 % |" in text and "| longer | 66.7 % |" in text and "2 sentences" in text
+    text = report({"here": rates}, {"here": 2})
+    assert "| here | 2 | same | 0.0 % |" in text and "| here | 2 | longer | 66.7 % |" in text
 
 
 def test_sound_is_encoded_and_decoded_with_some_codebooks() -> None:
