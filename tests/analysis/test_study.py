@@ -65,6 +65,7 @@ def test_sentences_say_what_cannot_be_said() -> None:
     assert without[-1].startswith("Which layer keeps the content cannot be said without labels of phones")
     one = study(layers=(2,)).sentences()
     assert one[-1] == "No other layer keeps clearly more of speaker and pitch than this one: one codebook does."
+    assert study(("phone", "pitch")).sentences()[-1].endswith("of pitch it keeps 30 % where layer 2 keeps 10 %.")
     assert study(("phone", "energy")).sentences()[-1] == "For content, cluster layer 2 with k = 500."
 
 

@@ -142,9 +142,10 @@ class LayerStudy:
         if content.layer is None or kept(layer) - kept(content.layer) < _CLOSE:
             advice.append(f"No other layer keeps clearly more of {what} than this one: one codebook does.")
         else:
+            mean = " on average" if len(voice) > 1 else ""
             advice.append(
                 f"For a second codebook that adds the voice, cluster layer {layer}: of {what} it keeps "
-                f"{_percent(kept(layer))} on average where layer {content.layer} keeps {_percent(kept(content.layer))}."
+                f"{_percent(kept(layer))}{mean} where layer {content.layer} keeps {_percent(kept(content.layer))}."
             )
         return advice
 
