@@ -94,6 +94,13 @@ def test_codes_survive_cuts_anywhere(uneven: FusedTokenizer) -> None:
         assert torch.equal(torch.cat(cut, dim=2), part.codes)
 
 
+def test_cut_tokens_decode_alike_in_blocks_and_as_a_whole() -> None:
+    fused = fuse(test_dac.make(sample_rate=1_250), make_codec())
+    assert fused.spans["compression"].frames == Fraction(5, 2)
+    cut = fused.encode(clip(4_000)).frames(4)
+    assert torch.equal(torch.cat(list(fused.decode_blocks(cut, block_frames=7)), dim=1), fused.decode(cut)[0])
+
+
 def test_spec_is_that_of_both(semantic: FusedTokenizer) -> None:
     spec, codec = semantic.spec, semantic.compression.spec
     assert (spec.name, spec.kind, spec.chunking) == ("tiny+tiny", "hybrid", "none")

@@ -118,8 +118,8 @@ class FusedTokenizer(Tokenizer):
 
     @property
     def least_codebooks(self) -> int:
-        """Fewest first codebooks that can be decoded: all of the semantic part, and one more."""
-        return self.semantic.spec.num_codebooks + 1
+        """Fewest first codebooks that can be decoded: all of the semantic part, and what the other needs."""
+        return self.semantic.spec.num_codebooks + self.compression.least_codebooks
 
     def _coding_state(self) -> dict[str, Tensor]:
         parts = {part: self._part(part)._coding_state() for part in self.spans}
@@ -236,10 +236,12 @@ class FusedTokenizer(Tokenizer):
 
     def _decode_item(self, item: Tokens) -> Tensor:
         part = self._split(item, COMPRESSION, self._parts(item.spec.num_codebooks).get(COMPRESSION, 0))
-        if part.codes.shape[2]:
-            return self.compression._decode_item(part)
         length = self.spec.decoded_length(int(item.num_samples[0]))
-        return torch.zeros(self.spec.channels, length, dtype=torch.float32, device=self.device)
+        if not part.codes.shape[2]:
+            return torch.zeros(self.spec.channels, length, dtype=torch.float32, device=self.device)
+        sound = self.compression._decode_item(part)
+        # Of a cut within a code, the part has a code less than the cut has samples for.
+        return pad(sound, (0, length - sound.shape[1]))
 
     def _decode(self, codes: Tensor, num_samples: int) -> Tensor:
         facts = (torch.tensor([codes.shape[1]]), torch.tensor([num_samples]), self.spec.select(len(codes)))
