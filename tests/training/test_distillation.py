@@ -74,6 +74,18 @@ def test_a_student_learns(pool: AudioPool, tmp_path: Path):
     assert sum(losses[-5:]) < 0.2 * sum(losses[:5])
 
 
+def test_frames_of_the_crop_are_compared_without_their_surroundings(pool: AudioPool, monkeypatch: pytest.MonkeyPatch):
+    training = make(pool, batch=1, crop_frames=50)
+    reach = training.student.reach
+    counted = torch.arange(50.0 + 2 * reach).expand(1, 4, -1)
+    monkeypatch.setattr(training.student, "forward", lambda samples: counted + 0 * training.student.out.bias.sum())
+    for seed in range(4):
+        _, rows, exists = training.example(torch.Generator().manual_seed(seed))
+        wanted = (counted[0, 0, reach : reach + 50] - rows[:, 2])[exists].square().mean()
+        found = training.step(torch.Generator().manual_seed(seed), 0, 0.0)["part1"]
+        assert found == pytest.approx(float(wanted), rel=1e-4)
+
+
 def test_half_precision_learns_much_the_same(pool: AudioPool):
     first = [make(pool, half=half).step(torch.Generator().manual_seed(0), 0, 1e-3)["loss"] for half in (False, True)]
     assert first[1] == pytest.approx(first[0], rel=0.05)

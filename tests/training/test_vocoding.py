@@ -63,6 +63,20 @@ def test_some_items_are_spoken_from_their_first_codebook(pool: AudioPool):
     assert not bool(both[:, 1].any()), "what is no frame is silent"
 
 
+def test_the_sound_of_the_crop_is_compared_without_its_surroundings(pool: AudioPool, monkeypatch: pytest.MonkeyPatch):
+    training = make(pool, batch=1)
+    codes, wanted = training.example(torch.Generator().manual_seed(0))
+    edge = training.decoder.context + training.decoder.reach * HOP
+    counted = torch.arange(16.0 * HOP + 2 * edge)[None]
+    monkeypatch.setattr(training.decoder, "forward", lambda vectors: counted + 0 * training.decoder.out.bias.sum())
+    seen: list[torch.Tensor] = []
+    loss = training.loss.forward
+    monkeypatch.setattr(training.loss, "forward", lambda *pair: seen.extend(pair) or loss(*pair))
+    training.step(torch.Generator().manual_seed(0), 0, 0.0)
+    assert torch.equal(seen[0], counted[:, edge : edge + 16 * HOP])
+    assert torch.equal(seen[1][0], wanted) and codes.shape[1] == 16 + 2 * training.decoder.reach
+
+
 def test_half_precision_learns_much_the_same(pool: AudioPool):
     first = [make(pool, half=half).step(torch.Generator().manual_seed(0), 0, 1e-3)["loss"] for half in (False, True)]
     assert first[1] == pytest.approx(first[0], rel=0.05)
