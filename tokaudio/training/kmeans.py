@@ -86,7 +86,7 @@ def fit_kmeans(
         seed: of everything random.
         restarts: starts that are tried; the best goes on.
         steps: Lloyd's steps on the sample, at most; before them, twice as many in fewer dimensions. One is quick and
-            costs about 1 % of inertia.
+            costs 1 to 3 % of inertia.
         passes: Lloyd's steps over all frames, where there are more than the sample holds.
         sample: rows that are held in memory, at least 64 for every centroid.
         tolerance: steps end when inertia falls by a smaller share.
