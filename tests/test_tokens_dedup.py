@@ -138,3 +138,8 @@ def test_what_does_not_expand_is_refused():
     runs = Tokens.from_codes(torch.tensor([[1, 1]]), ONE).dedup()
     with pytest.raises(TokensError, match="lengths of"):
         dataclasses.replace(runs, lengths=torch.tensor([2]))
+
+
+def test_runs_show_themselves_in_one_line():
+    runs = Tokens.from_codes(torch.tensor([[[1, 1, 1, 2], [0, 0, 0, 0]]]).view(2, 1, 4), ONE).dedup()
+    assert repr(runs) == "DedupedTokens(one, 2, 1 runs of 2.67 frames on average)"

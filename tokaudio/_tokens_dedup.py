@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tokaudio.tokens import Tokens
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DedupedTokens:
     """B items of up to R runs, each of equal frames over all K codebooks.
 
@@ -128,6 +128,10 @@ class DedupedTokens:
 
     def __len__(self) -> int:
         return self.codes.shape[0]
+
+    def __repr__(self) -> str:
+        runs = ", ".join(str(count) for count in self.lengths.tolist())
+        return f"DedupedTokens({self.spec.name}, {runs} runs of {self.frames_per_run:.2f} frames on average)"
 
     def items(self) -> list[tuple[Tensor, Tensor]]:
         """Return codes [K, R] and durations [R] of each item, without padding.
