@@ -31,6 +31,8 @@ _FEW, _SOME = 48, 256
 _SEED_ROWS, _LEAST_SEED_ROWS = 20, 10_000
 # Lloyd's steps on these in few dimensions, before starts are compared; rows per dimension that components come from.
 _FEW_STEPS, _COMPONENT_ROWS = 5, 10
+# Lloyd's steps in some dimensions, at most.
+_SOME_STEPS = 10
 # Rows whose scores are computed at once: few enough that they stay in the cache until their least is found.
 _ROWS = 512
 
@@ -85,7 +87,7 @@ def fit_kmeans(
         size: V, how many centroids.
         seed: of everything random.
         restarts: starts that are tried; the best goes on.
-        steps: Lloyd's steps on the sample, at most; before them, twice as many in fewer dimensions. One is quick and
+        steps: Lloyd's steps on the sample, at most; before them, up to ten in fewer dimensions. One is quick and
             costs 1 to 3 % of inertia.
         passes: Lloyd's steps over all frames, where there are more than the sample holds.
         sample: rows that are held in memory, at least 64 for every centroid.
@@ -115,7 +117,7 @@ def fit_kmeans(
         raise FitError(one_line("k-means", "features hold a NaN or Inf", "check the audio that they come from"))
     held, by = FramesInMemory(rows), _Workers(torch.device(device), threads or torch.get_num_threads())
     with one_thread():
-        centroids = _good_start(rows, size, generator, by, restarts=restarts, steps=2 * steps)
+        centroids = _good_start(rows, size, generator, by, restarts=restarts, steps=min(2 * steps, _SOME_STEPS))
         done, before = 0, math.inf
         for _ in range(steps):
             centroids, _, inertia = _step(held, centroids, by)
