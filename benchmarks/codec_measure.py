@@ -114,19 +114,19 @@ def measure_peak(name: str, side: str, seconds: float, folder: Path) -> dict[str
     peer = build(name, full_size=True) if side == "theirs" else None
     if peer is not None:
         audio = benchmark_audio(peer, seconds)
-        encode: Callable[[], Any] = lambda: peer.encode(audio)  # noqa: E731
+        encode: Callable[[torch.Tensor], Any] = peer.encode
         decode: Callable[[Any], Any] = peer.decode
         decodes = peer.facts.decodes
     else:
         tokenizer = Tokenizer.from_pretrained(folder)
         rate = tokenizer.spec.sample_rate
         audio = recording(rate, seconds=seconds, channels=tokenizer.spec.channels)[None]
-        encode, decode = (lambda: tokenizer.encode(audio, rate)), tokenizer.decode
+        encode, decode = (lambda sound: tokenizer.encode(sound, rate)), tokenizer.decode
         decodes = tokenizer.spec.kind != "semantic"
     reset_peak()
-    codes = encode()
+    codes = encode(audio)
     found = {"encode": peak_mb()}
-    del audio, encode
+    del audio
     if decodes:
         reset_peak()
         decode(codes)
