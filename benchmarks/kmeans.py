@@ -50,7 +50,7 @@ def mel(rows: int, data: list[str]) -> Tensor:
 
     filters = torch.from_numpy(librosa.filters.mel(sr=RATE, n_fft=512, n_mels=BANDS))
     window, parts, count = torch.hann_window(512), list[Tensor](), 0
-    for sound in in_drawn_order([Sound(*file) for file in find_sounds(data).files], 0):
+    for sound in in_drawn_order([Sound(str(one.path), one.name) for one in find_sounds(data).recordings], 0):
         samples, rate = read_audio(sound.path)
         spectrum = torch.stft(resample(samples.mean(0), rate, RATE), 512, 160, window=window, return_complex=True)
         frames = (filters @ spectrum.abs().square() + 1e-6).log().T

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from tokaudio.analysis.recordings import Recording
+from tokaudio.audio.manifest import Recording
 
 RATE = 16_000
 TONES = {"a": 200.0, "e": 800.0, "i": 1600.0, "o": 3200.0, "u": 6000.0}

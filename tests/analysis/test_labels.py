@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokaudio.analysis.contingency import AnalysisError
-from tokaudio.analysis.labels import Segments, Vocabulary, frame_centres, read_lab
+from tokaudio.analysis.labels import Segments, Vocabulary, find_labs, frame_centres, read_lab
 
 FILE = "separator ;\nnfields 1\n#\n 0.51200 125 pau\n\n    0.602  125 e ; stressed\n0.76200 125 gg\n"
 
@@ -84,3 +84,15 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.lab").write_bytes(b"#\n\xff\xfe")
     with pytest.raises(AnalysisError, match="not UTF-8"):
         read_lab(tmp_path / "a.lab")
+
+
+def test_label_files_are_found_by_name(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    for name in ("b.lab", "x/a.lab", "c.txt"):
+        (tmp_path / name).touch()
+    assert find_labs(tmp_path) == {"a": tmp_path / "x/a.lab", "b": tmp_path / "b.lab"}
+    (tmp_path / "a.lab").touch()
+    with pytest.raises(AnalysisError, match="has the same name as"):
+        find_labs(tmp_path)
+    with pytest.raises(AnalysisError, match=r"holds no \.lab file"):
+        find_labs(tmp_path / "none")

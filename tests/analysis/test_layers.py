@@ -14,8 +14,9 @@ from tokaudio.analysis import gathering, layers
 from tokaudio.analysis.contingency import AnalysisError, Integers
 from tokaudio.analysis.gathering import Listener, gather
 from tokaudio.analysis.information import Information
+from tokaudio.analysis.labels import find_labs
 from tokaudio.analysis.layers import assigned, study_layers
-from tokaudio.analysis.recordings import Recording, find_labs, read_manifest
+from tokaudio.audio.manifest import Recording, read_manifest
 from tokaudio.errors import TokaudioError
 from tokaudio.nn.ssl import SpeechModel, SpeechSizes
 from tokaudio.training.frames import FramesInMemory

@@ -88,12 +88,12 @@ def test_manifests_and_conditions(cli: Cli, here: Path) -> None:
     assert document["data"]["files"] == 2
     both = json.loads(cli("fit-kmeans", "data/a.wav", "data/deep/c.wav", *SHORT, "-f", "--json").out)
     assert both["data"]["sha256"] == document["data"]["sha256"]
-    Path("bad.jsonl").write_text('{"path": "data/a.wav"}\n{"file": 3}\n')
+    Path("bad.jsonl").write_text('{"path": "data/a.wav"}\n{"voice": "ann"}\n')
     for arguments, told in (
         (("all.jsonl", "--where", "split=none"), "all.jsonl: holds no rows that meet the conditions; "),
         (("all.jsonl", "--where", "split"), "--where split: is no condition; "),
         (("data", "--where", "split=train"), "--where split=train: there is no manifest to filter; "),
-        (("bad.jsonl",), "bad.jsonl: line 2 names no file; "),
+        (("bad.jsonl",), "bad.jsonl: line 2 has no path; "),
         (("no-such",), "no-such: no such file or folder; "),
         (("backbone",), "backbone: holds none of .wav"),
     ):

@@ -77,7 +77,7 @@ def test_rows_are_chosen(place: Path, cli: Cli) -> None:
         (("nothing",), "nothing: no such file or folder"),
         (("model",), "model: holds none of .wav"),
         (("data/all.csv", "--where", "speaker"), "--where speaker: is no condition"),
-        (("data/all.csv", "--where", "speaker=zoe"), "data/all.csv: holds no recording that meets the conditions"),
+        (("data/all.csv", "--where", "speaker=zoe"), "data/all.csv: holds no rows that meet the conditions"),
         (("data/wav/0.wav",), "1 of 1 recordings can be used"),
         (("data/wav", "-k", "5000"), "frames for 5000 clusters; give more audio"),
     ],

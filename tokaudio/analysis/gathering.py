@@ -20,8 +20,8 @@ from torch import Tensor
 from tokaudio.analysis.attributes import energy, mfcc, pitch
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.labels import Segments, Vocabulary, frame_centres, read_lab
-from tokaudio.analysis.recordings import Recording
 from tokaudio.audio import read_audio, resample, to_channels
+from tokaudio.audio.manifest import Recording
 from tokaudio.errors import AudioError, TokaudioError, one_line
 from tokaudio.nn.determinism import exact_inference
 from tokaudio.tokenizers.backbones import Backbone

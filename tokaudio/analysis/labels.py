@@ -1,6 +1,7 @@
 """Labels of recordings: phone times from `.lab` files, and one label per frame from times.
 
-    segments = read_lab("ru_0001.lab")
+    labs = find_labs("lab")  # name of a recording, without its suffix, to its .lab file
+    segments = read_lab(labs["ru_0001"])
     segments.check(duration, "ru_0001.lab")
     phones = Vocabulary()
     numbers = phones.numbers(segments.names_at(frame_centres(frames, Fraction(50))))
@@ -154,3 +155,27 @@ def read_lab(path: str | os.PathLike[str]) -> Segments:
         raise AnalysisError(one_line(path, "holds no label", "give a .lab file with at least one"))
     borders = np.array([0.0, *ends])
     return Segments(borders[:-1], borders[1:], tuple(names))
+
+
+def find_labs(folder: str | os.PathLike[str]) -> dict[str, Path]:
+    """Return the `.lab` files in a folder and those below it, by name without the suffix.
+
+    Raises:
+        AnalysisError: if there are none, or two of one name.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "ru_0001.lab").touch()
+        ...     list(find_labs(folder))
+        ['ru_0001']
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(Path(folder).rglob("*.lab")):
+        if path.stem in found:
+            problem = f"has the same name as {found[path.stem]}"
+            raise AnalysisError(one_line(path, problem, "give the labels of one set of recordings"))
+        found[path.stem] = path
+    if not found:
+        raise AnalysisError(one_line(folder, "holds no .lab file", "give a folder with label files"))
+    return found

@@ -18,8 +18,8 @@ from tokaudio.analysis.attributes import binned
 from tokaudio.analysis.contingency import AnalysisError, Integers
 from tokaudio.analysis.gathering import Gathered, Listener, gather
 from tokaudio.analysis.information import evaluate
-from tokaudio.analysis.recordings import Recording
 from tokaudio.analysis.study import LayerStudy, Measurement
+from tokaudio.audio.manifest import Recording
 from tokaudio.errors import one_line
 from tokaudio.quantizers.search import nearest
 from tokaudio.tokenizers.backbones import Backbone

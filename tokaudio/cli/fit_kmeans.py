@@ -15,7 +15,9 @@ from tokaudio.cli.sounds import find_sounds
 
 _WRITTEN = ("config.json", "model.safetensors", "README.md", "self_check.json", "fit.json")
 
-Data = Annotated[list[str], typer.Argument(metavar="DATA...", help="Audio files, folders, or manifests (.jsonl).")]
+Data = Annotated[
+    list[str], typer.Argument(metavar="DATA...", help="Audio files, folders, or manifests (.jsonl, .csv, .tsv).")
+]
 BackboneName = Annotated[
     str, typer.Option("--backbone", metavar="NAME|FOLDER", help="Speech model: a folder as on the Hub, or a name.")
 ]
@@ -94,7 +96,7 @@ def fit_kmeans(  # noqa: PLR0917 - typer reads options from parameters
     report = Report("read", quiet=quiet, as_json=as_json, debug=debug, batch=True, ignored=found.ignored)
     for path, error in found.failures:
         report.fail(path, error)
-    sounds = [Sound(path, label) for path, label in found.files]
+    sounds = [Sound(str(one.path), one.name) for one in found.recordings]
     most = [] if max_hours is None else [3600 * max_hours]
     most += [] if max_frames is None else [max_frames * model.sizes.hop_length / 16_000]
     with FitProgress(report, sounds, min(most, default=None)) as progress:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +12,7 @@ from tokaudio.cli import options
 from tokaudio.cli.batch import check_target
 from tokaudio.cli.failures import refuse
 from tokaudio.cli.report import Report
-
-if TYPE_CHECKING:
-    from tokaudio.analysis.recordings import Recording
+from tokaudio.cli.sounds import find_sounds
 
 Data = Annotated[
     list[str], typer.Argument(metavar="DATA...", help="Audio files, folders, or manifests (.jsonl, .csv, .tsv).")
@@ -72,9 +68,9 @@ def layers(  # noqa: PLR0917 - typer reads options from parameters
     sizes = options.numbers("-k", clusters, least=2)
     _check_output(output, force)
 
+    from tokaudio.analysis.labels import find_labs
     from tokaudio.analysis.layers import study_layers
     from tokaudio.analysis.page import layers_page
-    from tokaudio.analysis.recordings import find_labs
     from tokaudio.atomic import atomic_write
     from tokaudio.cli.loading import choose_device
     from tokaudio.cli.signals import orderly
@@ -82,16 +78,19 @@ def layers(  # noqa: PLR0917 - typer reads options from parameters
     from tokaudio.tokenizers.backbones import load_backbone
 
     report = Report("read", quiet=quiet, as_json=as_json, debug=debug, batch=True)
-    recordings = _recordings(data, where or (), report)
+    found = find_sounds(data, where or ())
+    report.ignored += found.ignored
+    for path, error in found.failures:
+        report.fail(path, error)
     labs = None if labels is None else find_labs(labels)
     place = choose_device(device)
     model = load_backbone(backbone, layers=max(chosen) if chosen else None)
     model.to(place)  # type: ignore[attr-defined]
     folder = Path(output).absolute().parent
     with orderly(), tempfile.TemporaryDirectory(prefix=".tokaudio-layers-", dir=folder) as scratch:
-        with StudyProgress(report, recordings, 60 * max_minutes) as progress:
+        with StudyProgress(report, found.recordings, 60 * max_minutes) as progress:
             study = study_layers(
-                recordings,
+                found.recordings,
                 model,
                 Path(scratch),
                 name=Path(backbone).name,
@@ -115,32 +114,3 @@ def _check_output(output: str, force: bool) -> None:
     if not Path(output).absolute().parent.is_dir():
         raise refuse(output, "its directory does not exist", "create it first")
     check_target(output, set(), force=force)
-
-
-def _recordings(data: Sequence[str], where: Sequence[str], report: Report) -> list[Recording]:
-    """Return all recordings that paths stand for, rows of manifests with what they say."""
-    from tokaudio.analysis.recordings import MANIFEST_SUFFIXES, Recording, read_manifest
-    from tokaudio.cli.sounds import find_sounds
-
-    found: list[Recording] = []
-    conditions = [_condition(text) for text in where]
-    for path in data:
-        if path.lower().endswith(MANIFEST_SUFFIXES) and not Path(path).is_dir():
-            rows = read_manifest(path)
-            found += [row for row in rows if all(row.facts.get(name) == value for name, value in conditions)]
-            continue
-        sounds = find_sounds([path])
-        report.ignored += sounds.ignored
-        for place, error in sounds.failures:
-            report.fail(place, error)
-        found += [Recording(Path(place), name) for place, name in sounds.files]
-    if not found:
-        raise refuse(os.fspath(data[0]), "holds no recording that meets the conditions", "change --where, or the data")
-    return found
-
-
-def _condition(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise refuse(f"--where {text}", "is no condition", "write COLUMN=VALUE, such as split=train")
-    return name, value

@@ -1,22 +1,22 @@
-"""Which recordings a command is to read: files, folders, and manifests of one JSON object per line."""
+"""Which recordings a command is to read: files, folders, and manifests."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tokaudio.cli.batch import AUDIO_SUFFIXES
 from tokaudio.cli.failures import refuse
 from tokaudio.cli.walk import walk
 from tokaudio.errors import AudioError, TokaudioError, one_line
 
-MANIFEST_SUFFIXES = (".jsonl", ".ndjson")
-# What manifests call the path of a recording: ours, and those of NeMo and of Hugging Face.
-_PATHS = ("path", "audio_filepath", "audio", "file_name")
+if TYPE_CHECKING:
+    from tokaudio.audio.manifest import Recording
 
 
 @dataclass
@@ -24,13 +24,13 @@ class Found:
     """What was found.
 
     Attributes:
-        files: path and name of every recording, no two names alike. Names are relative to the folder or manifest, so
-            that they are the same wherever it lies; with several of these, the name of each stands in front.
+        recordings: all of them, no two names alike. Names are relative to the folder or manifest, so that they are the
+            same wherever it lies; with several of these, the name of each stands in front.
         failures: folders that could not be read: path and error.
         ignored: files in the folders that are not of the kind that is read.
     """
 
-    files: list[tuple[str, str]] = field(default_factory=list)
+    recordings: list[Recording] = field(default_factory=list)
     failures: list[tuple[str, TokaudioError]] = field(default_factory=list)
     ignored: int = 0
 
@@ -39,82 +39,62 @@ def find_sounds(paths: Sequence[str], where: Sequence[str] = ()) -> Found:
     """Return the recordings that paths stand for, each once.
 
     Args:
-        paths: audio files, folders, or manifests (`.jsonl`), whose rows name a file relative to the manifest's folder.
+        paths: audio files, folders, or manifests, as `tokaudio.audio.manifest` reads them.
         where: conditions `COLUMN=VALUE`; rows of manifests are taken that meet all of them.
 
     Raises:
-        AudioError: if a path does not exist.
-        MisuseError: if a manifest or a condition cannot be read, or if nothing is found.
+        AudioError: if a path does not exist, or a manifest cannot be read.
+        MisuseError: if a condition cannot be read, or if nothing is found.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as root:
         ...     Path(root, "a.wav").touch()
-        ...     [name for _, name in find_sounds([root]).files]
+        ...     [recording.name for recording in find_sounds([root]).recordings]
         ['a.wav']
     """
     conditions = [_condition(text) for text in where]
     if conditions and not any(_is_manifest(path) for path in paths):
-        raise refuse(f"--where {where[0]}", "there is no manifest to filter", "name a .jsonl file, or leave it out")
-    found, files = Found(), dict[Path, tuple[str, str]]()
+        raise refuse(f"--where {where[0]}", "there is no manifest to filter", "name a manifest, or leave it out")
+    found = Found()
+    unique: dict[Path, Recording] = {}
     for path in paths:
         if not Path(path).exists():
             raise AudioError(one_line(path, "no such file or folder", "check the path"))
         root = Path(path).absolute().name if len(paths) > 1 else ""
-        for file, name in _listed(path, conditions, found):
-            files.setdefault(Path(os.path.normpath(Path.cwd() / file)), (file, str(Path(root, name))))
-    if not files and not found.failures:
+        for one in _listed(path, conditions, found):
+            named = dataclasses.replace(one, name=str(Path(root, one.name)))
+            unique.setdefault(Path(os.path.normpath(Path.cwd() / one.path)), named)
+    if not unique and not found.failures:
         problem = (
             "holds no rows that meet the conditions" if conditions else f"holds none of {' '.join(AUDIO_SUFFIXES)}"
         )
         raise refuse(paths[0], problem, "name recordings, a folder of them, or a manifest")
-    counts = Counter(name for _, name in files.values())
-    found.files = [(file, name if counts[name] == 1 else file) for file, name in files.values()]
+    counts = Counter(one.name for one in unique.values())
+    found.recordings = [
+        one if counts[one.name] == 1 else dataclasses.replace(one, name=str(one.path)) for one in unique.values()
+    ]
     return found
 
 
-def _listed(path: str, conditions: Sequence[tuple[str, str]], found: Found) -> list[tuple[str, str]]:
-    """Return path and name of every recording that one path stands for."""
+def _listed(path: str, conditions: Sequence[tuple[str, str]], found: Found) -> list[Recording]:
+    """Return every recording that one path stands for."""
+    from tokaudio.audio.manifest import Recording, read_manifest
+
     if Path(path).is_dir():
         visit = walk(path, AUDIO_SUFFIXES)
         found.ignored += visit.ignored
         found.failures += visit.failures
-        return visit.files
+        return [Recording(Path(file), name) for file, name in visit.files]
     if _is_manifest(path):
-        rows = [row for row in _rows(path) if all(str(row.get(name)) == value for name, value in conditions)]
-        names = [str(row["path"]) for row in rows]
-        return [(str(Path(path).parent / name), name) for name in names]
-    return [(path, Path(path).name)]
+        return [row for row in read_manifest(path) if all(row.facts.get(name) == text for name, text in conditions)]
+    return [Recording(Path(path), Path(path).name)]
 
 
 def _is_manifest(path: str) -> bool:
+    from tokaudio.audio.manifest import MANIFEST_SUFFIXES
+
     return Path(path).suffix.lower() in MANIFEST_SUFFIXES and not Path(path).is_dir()
-
-
-def _rows(path: str) -> list[dict[str, Any]]:
-    """Return the rows of a manifest, each with a `path`."""
-    import json
-
-    rows = []
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise refuse(path, f"cannot be read ({error})", "give a text file with a JSON object per line") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        name = (
-            next((row[key] for key in _PATHS if isinstance(row.get(key), str)), None) if isinstance(row, dict) else None
-        )
-        if row is None or name is None:
-            remedy = f"give one JSON object per line, with the file under one of: {', '.join(_PATHS)}"
-            raise refuse(path, f"line {number} names no file", remedy)
-        rows.append({**row, "path": name})
-    return rows
 
 
 def _condition(text: str) -> tuple[str, str]:

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from typing import Self
 
 from tokaudio.analysis.gathering import Listener
-from tokaudio.analysis.recordings import Recording
 from tokaudio.analysis.study import LayerStudy
+from tokaudio.audio.manifest import Recording
 from tokaudio.cli.failures import DONE, SOME_FAILED, printable
 from tokaudio.cli.progress import Meter, meter
 from tokaudio.cli.report import Report, emit, emit_json

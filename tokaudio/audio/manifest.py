@@ -1,7 +1,6 @@
-"""Recordings and what is known about each: manifests in JSONL or CSV, and label files beside the audio.
+"""Recordings and what is known about each: manifests in JSONL, CSV or TSV.
 
 recordings = read_manifest("manifest.jsonl")  # a column with the path, others such as speaker, voice, text
-labs = find_labs("lab")  # name of a recording, without its suffix, to its .lab file
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tokaudio.analysis.contingency import AnalysisError
-from tokaudio.errors import one_line
+from tokaudio.errors import AudioError, one_line
 
 MANIFEST_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
 _PATHS = ("path", "file", "file_name", "audio", "audio_filepath")
@@ -56,7 +54,7 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Recording]:
             its folder.
 
     Raises:
-        AnalysisError: if it cannot be read, or a row has no path.
+        AudioError: if it cannot be read, or a row has no path.
 
     Example:
         >>> import tempfile
@@ -71,42 +69,18 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Recording]:
         text = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         problem = f"cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})"
-        raise AnalysisError(one_line(path, problem, f"give a manifest in {' '.join(MANIFEST_SUFFIXES)}")) from error
+        raise AudioError(one_line(path, problem, f"give a manifest in {' '.join(MANIFEST_SUFFIXES)}")) from error
     rows = _json_rows(text, source) if "json" in source.suffix.lower() else _table_rows(text, source)
     recordings = []
     for number, row in rows:
         facts = {name: str(value) for name, value in row.items() if value not in (None, "") and name}
         place = next((facts[name] for name in _PATHS if name in facts), None)
         if place is None:
-            raise AnalysisError(one_line(path, f"line {number} has no path", f"name a column {' or '.join(_PATHS)}"))
+            raise AudioError(one_line(path, f"line {number} has no path", f"name a column {' or '.join(_PATHS)}"))
         recordings.append(Recording(source.parent / place, place, facts))
     if not recordings:
-        raise AnalysisError(one_line(path, "has no rows", "list at least one recording"))
+        raise AudioError(one_line(path, "has no rows", "list at least one recording"))
     return recordings
-
-
-def find_labs(folder: str | os.PathLike[str]) -> dict[str, Path]:
-    """Return the `.lab` files in a folder and those below it, by name without the suffix.
-
-    Raises:
-        AnalysisError: if there are none, or two of one name.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Path(folder, "ru_0001.lab").touch()
-        ...     list(find_labs(folder))
-        ['ru_0001']
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(Path(folder).rglob("*.lab")):
-        if path.stem in found:
-            problem = f"has the same name as {found[path.stem]}"
-            raise AnalysisError(one_line(path, problem, "give the labels of one set of recordings"))
-        found[path.stem] = path
-    if not found:
-        raise AnalysisError(one_line(folder, "holds no .lab file", "give a folder with label files"))
-    return found
 
 
 def _json_rows(text: str, source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -117,9 +91,9 @@ def _json_rows(text: str, source: Path) -> Iterator[tuple[int, Mapping[str, Any]
             row = json.loads(line)
         except json.JSONDecodeError as error:
             problem = f"line {number} is no JSON ({error.msg})"
-            raise AnalysisError(one_line(source, problem, "give one object per line")) from error
+            raise AudioError(one_line(source, problem, "give one object per line")) from error
         if not isinstance(row, dict):
-            raise AnalysisError(one_line(source, f"line {number} is no object", "give one object per line"))
+            raise AudioError(one_line(source, f"line {number} is no object", "give one object per line"))
         yield number, row
 
 
@@ -131,4 +105,4 @@ def _table_rows(text: str, source: Path) -> Iterator[tuple[int, Mapping[str, Any
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
-        raise AnalysisError(one_line(source, f"is no table ({error})", "export it again")) from error
+        raise AudioError(one_line(source, f"is no table ({error})", "export it again")) from error

@@ -1,4 +1,4 @@
-"""Manifests and folders of label files."""
+"""Manifests of recordings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tokaudio.analysis.contingency import AnalysisError
-from tokaudio.analysis.recordings import Recording, find_labs, read_manifest
+from tokaudio.audio.manifest import Recording, read_manifest
+from tokaudio.errors import AudioError
 
 
 @pytest.mark.parametrize(
@@ -53,25 +53,13 @@ def test_paths_that_are_absolute_stay(tmp_path: Path) -> None:
 )
 def test_damaged_manifests_are_refused(name: str, text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(AnalysisError, match=message):
+    with pytest.raises(AudioError, match=message):
         read_manifest(tmp_path / name)
 
 
 def test_manifests_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(AnalysisError, match="cannot be read"):
+    with pytest.raises(AudioError, match="cannot be read"):
         read_manifest(tmp_path / "none.jsonl")
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(AnalysisError, match="not UTF-8"):
+    with pytest.raises(AudioError, match="not UTF-8"):
         read_manifest(tmp_path / "a.csv")
-
-
-def test_label_files_are_found_by_name(tmp_path: Path) -> None:
-    (tmp_path / "x").mkdir()
-    for name in ("b.lab", "x/a.lab", "c.txt"):
-        (tmp_path / name).touch()
-    assert find_labs(tmp_path) == {"a": tmp_path / "x/a.lab", "b": tmp_path / "b.lab"}
-    (tmp_path / "a.lab").touch()
-    with pytest.raises(AnalysisError, match="has the same name as"):
-        find_labs(tmp_path)
-    with pytest.raises(AnalysisError, match=r"holds no \.lab file"):
-        find_labs(tmp_path / "none")
