@@ -86,3 +86,7 @@ def test_published_tokenizers_say_how_far_they_were_compared(monkeypatch: pytest
 
 def test_the_example_loads_it_from_where_it_lies():
     assert 'from_pretrained("me/tiny")' in model_card(SPEC, "", name="me/tiny")
+
+
+def test_what_only_encodes_is_not_shown_decoding():
+    assert ".decode(" in model_card(SPEC, "") and ".decode(" not in model_card(SPEC, "", decodes=False)

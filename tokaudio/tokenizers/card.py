@@ -15,7 +15,9 @@ _COMPARED = {
 }
 
 
-def model_card(spec: TokenizerSpec, fingerprint: str, about: str = "", *, name: str | None = None) -> str:
+def model_card(
+    spec: TokenizerSpec, fingerprint: str, about: str = "", *, name: str | None = None, decodes: bool = True
+) -> str:
     """Return a model card in Markdown with the front matter that the Hub reads.
 
     Args:
@@ -23,6 +25,7 @@ def model_card(spec: TokenizerSpec, fingerprint: str, about: str = "", *, name: 
         fingerprint: of its weights.
         about: further sections (data, metrics, limits), Markdown.
         name: what `from_pretrained` shall be given; None for the tokenizer's own name.
+        decodes: whether it turns tokens back into sound.
 
     Example:
         >>> from tokaudio.spec import CodebookSpec
@@ -55,7 +58,7 @@ def model_card(spec: TokenizerSpec, fingerprint: str, about: str = "", *, name: 
         "",
         f'tokenizer = Tokenizer.from_pretrained("{name or spec.name}")',
         'tokens = tokenizer.encode("speech.wav")',
-        "audio = tokenizer.decode(tokens)",
+        *(["audio = tokenizer.decode(tokens)"] if decodes else []),
         "```",
     ]
     parts = [

@@ -159,7 +159,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> Path:
     contents = {
         "model.safetensors": save(state, metadata={"format": "pt"}),
         "config.json": (json.dumps(config, indent=2) + "\n").encode(),
-        "README.md": model_card(tokenizer.spec, tokenizer.fingerprint).encode(),
+        "README.md": model_card(tokenizer.spec, tokenizer.fingerprint, decodes=tokenizer.decodes).encode(),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ def push_tokenizer(
     """
     with TemporaryDirectory() as scratch:
         folder = tokenizer.save_pretrained(Path(scratch) / "tokenizer")
-        card = model_card(tokenizer.spec, tokenizer.fingerprint, name=repo_id)
+        card = model_card(tokenizer.spec, tokenizer.fingerprint, name=repo_id, decodes=tokenizer.decodes)
         atomic_write(folder / "README.md", card.encode(), overwrite=True)
         message = commit_message or f"Upload {tokenizer.spec.name}"
         return push_folder(

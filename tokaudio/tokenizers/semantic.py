@@ -224,7 +224,7 @@ class SemanticTokenizer(InWindows, Vocoded):
 
         Example:
             >>> from tokaudio.nn.ssl import SpeechSizes
-        >>> sizes = SpeechSizes(width=32, layers=4, heads=2, inner=64, conv_widths=(16,) * 7)
+            >>> sizes = SpeechSizes(width=32, layers=4, heads=2, inner=64, conv_widths=(16,) * 7)
             >>> tokenizer = SemanticTokenizer.untrained("tiny", sizes, layers=(1, 3), codebook_size=50).eval()
             >>> tokenizer.keep_layers([1]).spec.name
             'tiny-L1'

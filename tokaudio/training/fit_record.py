@@ -154,7 +154,7 @@ def save_fitted(
     # An earlier run may have been killed here.
     shutil.rmtree(scratch, ignore_errors=True)
     tokenizer.save_pretrained(scratch)
-    card = model_card(tokenizer.spec, tokenizer.fingerprint, card_section(record))
+    card = model_card(tokenizer.spec, tokenizer.fingerprint, card_section(record), decodes=tokenizer.decodes)
     atomic_write(scratch / "README.md", card.encode(), overwrite=True)
     atomic_write(scratch / FILE_NAME, (_json(record) + "\n").encode(), overwrite=True)
     write_self_check(load_folder(scratch), scratch)
