@@ -94,4 +94,4 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     with pytest.raises(FitError, match="NaN or Inf"):
         fit_kmeans(FramesInMemory(rows), 3)
     with pytest.raises(ValueError, match="must be positive"):
-        fit_kmeans(FramesInMemory(rows), 3, steps=0)
+        fit_kmeans(FramesInMemory(rows), 3, steps=-1)

@@ -87,7 +87,7 @@ def fit_kmeans(
         size: V, how many centroids.
         seed: of everything random.
         restarts: starts that are tried; the best goes on.
-        steps: Lloyd's steps on the sample, at most; before them, up to ten in fewer dimensions. One is quick and
+        steps: Lloyd's steps on the sample, at most; before them, four to ten in fewer dimensions. None is quick and
             costs 1 to 3 % of inertia.
         passes: Lloyd's steps over all frames, where there are more than the sample holds.
         sample: rows that are held in memory, at least 64 for every centroid.
@@ -105,19 +105,21 @@ def fit_kmeans(
         >>> fit.centroids.shape, int(fit.counts.sum())
         (torch.Size([8, 4]), 500)
     """
-    if min(size, restarts, steps) < 1 or passes < 0:
-        raise ValueError(f"size, restarts and steps must be positive, got {size}, {restarts} and {steps}")
+    if min(size, restarts) < 1 or min(steps, passes) < 0:
+        raise ValueError(
+            f"size and restarts must be positive, steps and passes not negative, got {size, restarts, steps, passes}"
+        )
     total = frames.shape[0]
     if total < size:
         raise FitError(one_line("k-means", f"{total} frames for {size} centroids", "give more audio or a smaller k"))
     generator = torch.Generator().manual_seed(seed)
     kept = min(total, max(sample, 64 * size))
     rows = frames.take(torch.randperm(total, generator=generator)[:kept].sort().values)
-    if not bool(torch.isfinite(rows).all()):
+    if not all(math.isfinite(value) for value in torch.stack(torch.aminmax(rows)).tolist()):
         raise FitError(one_line("k-means", "features hold a NaN or Inf", "check the audio that they come from"))
     held, by = FramesInMemory(rows), _Workers(torch.device(device), threads or torch.get_num_threads())
     with one_thread():
-        centroids = _good_start(rows, size, generator, by, restarts=restarts, steps=min(2 * steps, _SOME_STEPS))
+        centroids = _good_start(rows, size, generator, by, restarts=restarts, steps=min(4 + 2 * steps, _SOME_STEPS))
         done, before = 0, math.inf
         for _ in range(steps):
             centroids, _, inertia = _step(held, centroids, by)
