@@ -25,6 +25,7 @@ from pathlib import Path
 import evaluation_sets
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from results import machine_line, write_section
 from torch import Tensor
@@ -36,15 +37,16 @@ from tokaudio.quantizers.search import nearest
 from tokaudio.tokenizers.backbones import load_backbone
 from tokaudio.training.frames import FramesInMemory
 from tokaudio.training.kmeans import fit_kmeans
+from tokaudio.training.phone_supervision import discriminant
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipes.mini_semantic import LAYERS, TEACHER, held_out
+from tokaudio.training.recipes.phone_labels import heard_phones
 from tokaudio.training.recipes.speech_pool import fetch_packages, read_16k
-from tokaudio.training.teacher import centred_states
+from tokaudio.training.teacher import centred_states, frame_starts
 
 HOP, RATE = 320, 16_000
-SILENCE = "pau"
-# A frame whose level lies so far below the peak of its clip is a pause, whatever a recogniser says.
-_PAUSE = 0.01
+# Frames to each side that MFCCs with labels are given, and directions that are kept of all of them.
+SIDES, TOLD_WIDTH = 4, 50
 
 Features = Callable[[Tensor], Tensor]
 
@@ -71,21 +73,10 @@ def festvox(downloads: Path, *, only_held_out: bool) -> list[Labelled]:
 
 def voices(folder: Path) -> list[Labelled]:
     """Return the evaluation voices with the phones that hama recognises in them."""
-    from hama.asr import ASRModel
-
-    recogniser, phones, found = ASRModel(), Vocabulary(), []
+    hear, phones, found = heard_phones(HOP), Vocabulary(), []
     for clip in evaluation_sets.load_voices(folder):
-        spans = recogniser.phoneme_spans(recogniser(clip.audio, RATE))
         samples = torch.from_numpy(clip.audio)
-        count = len(samples) // HOP
-        names = [SILENCE] * count
-        for span in spans:
-            for frame in range(span.start_frame, min(span.end_frame, count)):
-                names[frame] = span.phoneme
-        level = samples[: count * HOP].unflatten(0, (count, HOP)).square().mean(1).sqrt() if count else torch.empty(0)
-        quiet = (level < _PAUSE * samples.abs().max()).tolist()
-        names = [SILENCE if pause else name for name, pause in zip(names, quiet, strict=True)]
-        found.append(Labelled(samples, phones.numbers(list(names))))
+        found.append(Labelled(samples, phones.numbers(list(hear(samples)))))
     return found
 
 
@@ -123,6 +114,25 @@ def fitted(features: Features, pool: AudioPool, every: int, units: int, *, even:
     return lambda samples: nearest(((features(samples) - mean) / spread).contiguous(), centroids)
 
 
+def stacked(samples: Tensor) -> Tensor:
+    """Return the MFCCs of each frame and of those around it `[T, 9 * 39]`."""
+    rows = F.pad(mfcc(samples).T[None], (SIDES, SIDES), mode="replicate")[0].T
+    return rows.unfold(0, 2 * SIDES + 1, 1).flatten(1)
+
+
+def told(pool: AudioPool, labels: Tensor, every: int, units: int) -> Callable[[Tensor], Tensor]:
+    """Fit k-means to MFCCs that were mapped to where phones differ by labels `[N, L]`, as the recipe does."""
+    starts, rows, known = frame_starts(pool, HOP), [], []
+    for number in range(0, len(pool.clips), every):
+        if pool.clips[number].length > 4 * HOP:
+            heard = stacked(pool.read(pool.clips[number]))
+            count = min(len(heard), starts[number + 1] - starts[number])
+            rows.append(heard[:count])
+            known.append(labels[starts[number] : starts[number] + count])
+    offset, matrix = discriminant(torch.cat(rows), torch.cat(known), TOLD_WIDTH)
+    return fitted(lambda samples: stacked(samples) @ matrix + offset, pool, every, units, even=False)
+
+
 def measured(units: Callable[[Tensor], Tensor], clips: list[Labelled]) -> Information:
     """Return what units know about phones."""
     codes, labels = [], []
@@ -135,9 +145,10 @@ def measured(units: Callable[[Tensor], Tensor], clips: list[Labelled]) -> Inform
 
 
 def systems(
-    tokenizer: Tokenizer, pool: AudioPool, every: int, *, filled: bool
+    tokenizer: Tokenizer, work: Path, every: int, *, filled: bool
 ) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
     """Yield names and what maps samples to units."""
+    pool = AudioPool(work / "pool")
     units = tokenizer.spec.codebook_sizes[0]
 
     @cache
@@ -148,6 +159,9 @@ def systems(
     yield "mini-semantic, codebook 1", lambda samples: codes(samples)[1]
     yield "k-means on MFCCs", fitted(mfcc, pool, every, units, even=False)
     yield "k-means on MFCCs of equal spread", fitted(mfcc, pool, every, units, even=True)
+    if (labels := work / "labels.npy").exists():
+        phones = torch.from_numpy(np.load(labels)).long()
+        yield "k-means on MFCCs, told the same phones", told(pool, phones, every, units)
     for fill in (False, True)[: 1 + filled]:
         heard = fitted(teacher(filled=fill), pool, every, units, even=True)
         yield f"k-means on the teacher's layer {LAYERS[0]}, {'filled up to 30 s' if fill else 'own length'}", heard
@@ -195,7 +209,7 @@ def main() -> None:
     sets["held-out voices"] = voices(options.voices)
     results: dict[str, dict[str, Information]] = {name: {} for name in sets}
     tokenizer = Tokenizer.from_pretrained(options.tokenizer)
-    for system, units in systems(tokenizer, AudioPool(options.work / "pool"), options.every, filled=options.filled):
+    for system, units in systems(tokenizer, options.work, options.every, filled=options.filled):
         for name, clips in sets.items():
             results[name][system] = measured(units, clips)
             print(f"{name:22} {system:45} {results[name][system].pnmi:.3f}", flush=True)

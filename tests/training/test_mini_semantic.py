@@ -23,7 +23,17 @@ from tokaudio.training.distillation import DistillationOptions
 from tokaudio.training.loop import Schedule
 from tokaudio.training.pool import AudioPool, write_pool
 from tokaudio.training.recipes import hibari_speech, mini_semantic
-from tokaudio.training.recipes.mini_semantic import Recipe, cluster, distil, export, held_out, prepare, teach, vocode
+from tokaudio.training.recipes.mini_semantic import (
+    Recipe,
+    cluster,
+    distil,
+    export,
+    held_out,
+    phones,
+    prepare,
+    teach,
+    vocode,
+)
 from tokaudio.training.recipes.mini_semantic_card import about_mini_semantic
 from tokaudio.training.vocoding import VocodingOptions
 
@@ -47,6 +57,7 @@ def teacher(monkeypatch: pytest.MonkeyPatch) -> WhisperModel:
     torch.manual_seed(0)
     model = WhisperModel(WhisperSizes(width=8, layers=2, heads=2, inner=16, positions=60)).eval()
     monkeypatch.setattr(mini_semantic, "load_backbone", lambda name, layers: model)
+    monkeypatch.setattr(mini_semantic, "PHONE_WIDTH", 3)
     return model
 
 
@@ -56,17 +67,24 @@ def test_all_steps_in_turn(recipe: Recipe, teacher: WhisperModel, tmp_path: Path
     assert not teacher.sizes.filled
     distil(recipe, Schedule(3), options=DistillationOptions(batch=2, crop_frames=10)).run(quiet=True)
     assert distil(recipe, Schedule(3)).done == 3
+    number = np.arange(97)
+    np.save(tmp_path / "labels.npy", np.stack([number % 3, np.where(number < 50, -1, number % 2)], axis=1))
+    phones(recipe, Schedule(2), options=DistillationOptions(batch=2, crop_frames=10)).run(quiet=True)
+    assert phones(recipe, Schedule(2)).done == 2
     units = cluster(recipe)
+    assert not bool(units.features(recipe.pool().read(recipe.pool().clips[0]), 16_000)[0, 3:4].any())
     options = VocodingOptions(batch=2, crop_frames=10)
     loop = vocode(recipe, Schedule(2), options=options, start_from=None)
     loop.run(quiet=True)
-    about = about_mini_semantic(recipe.pool(), {"student": 3, "vocoder": 2}, RESULTS)
+    about = about_mini_semantic(recipe.pool(), {"student": 3, "phones": 2, "vocoder": 2}, RESULTS)
     made = export(recipe, tmp_path / "out", about=about)
 
     loaded = Tokenizer.from_pretrained(tmp_path / "out")
     assert isinstance(loaded, SpectralCodec) and loaded.spec == recipe.spec
     assert loaded.fingerprint == made.fingerprint and run_self_check(loaded, tmp_path / "out").passed
-    assert "3 steps of the student and 2 of the vocoder" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "3 steps of the student, 2 steps in which it was told phones, and 2 of the vocoder" in (
+        tmp_path / "out" / "README.md"
+    ).read_text(encoding="utf-8")
     assert_near(loaded.decoder.out.bias, loop.trainable.descent.averaged["out.bias"], within=1e-3)
     for clip, (first, last) in zip(recipe.pool().clips, itertools.pairwise((0, 75, 97)), strict=True):
         codes = loaded.encode(recipe.pool().read(clip), 16_000).codes[0]
@@ -95,6 +113,28 @@ def test_the_vocoder_starts_from_another_decoder(recipe: Recipe):
     assert all(value.requires_grad for value in decoder.parameters())
 
 
+def test_a_vocoder_of_other_units_is_accustomed_to_new_ones(recipe: Recipe):
+    before = recipe.codec()
+    heard = before.features(recipe.pool().read(recipe.pool().clips[0]), 16_000)[0].T[::8]
+    for book, part in zip(before.quantizer.books, heard.split(4, dim=1), strict=True):
+        book.load_state_dict({"table": part.contiguous()})
+    before.save_pretrained(recipe.work / "before")
+    before = Tokenizer.from_pretrained(recipe.work / "before")
+    assert isinstance(before, SpectralCodec)
+    after = recipe.codec()
+    order = torch.arange(9, -1, -1)
+    for book, old in zip(after.quantizer.books, before.quantizer.books, strict=True):
+        book.load_state_dict({"table": 2 * old.table[order]})
+    after.encoder.out.weight.data *= 2
+    after.encoder.out.bias.data *= 2
+    after.save_pretrained(recipe.work / "units")
+    np.save(recipe.work / "codes.npy", np.zeros((2, 97), np.int16))
+    decoder = vocode(recipe, Schedule(2), start_from=str(recipe.work / "before")).trainable.decoder
+    vectors = before.quantizer.decode(torch.randint(0, 10, (1, 2, 20), generator=torch.Generator().manual_seed(0)))
+    with torch.inference_mode():
+        assert_near(decoder(2 * vectors), before.decoder(vectors), within=1e-3)
+
+
 def test_the_pool_leaves_out_what_is_held_out(recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
     sound = np.zeros(400, np.float32)
     spoken = [(f"wav/ru_00{n}.wav", "festvox-ru", sound) for n in (10, 11)]
@@ -108,12 +148,12 @@ def test_the_pool_leaves_out_what_is_held_out(recipe: Recipe, monkeypatch: pytes
 
 
 def test_the_card_says_data_and_what_units_know(recipe: Recipe):
-    about = about_mini_semantic(recipe.pool(), {"student": 5_000, "vocoder": 7}, RESULTS)
+    about = about_mini_semantic(recipe.pool(), {"student": 5_000, "phones": 9, "vocoder": 7}, RESULTS)
     assert "| `hibari` | English sentences, synthetic, one voice | 0.0 | Apache-2.0 (hibari-tts) |" in about
     assert "| held-out voices | k-means on MFCCs | 0.266 | 0.300 |" in about
-    spoken = about_mini_semantic(recipe.pool(), {"student": 1, "vocoder": 1}, RESULTS | WORDS)
+    spoken = about_mini_semantic(recipe.pool(), {"student": 1, "phones": 1, "vocoder": 1}, RESULTS | WORDS)
     assert "| asterisk-en | original | 2.1 % |" in spoken and "| words |" not in spoken
-    assert "## Quality" not in about_mini_semantic(recipe.pool(), {"student": 1, "vocoder": 1}, None)
+    assert "## Quality" not in about_mini_semantic(recipe.pool(), {"student": 1, "phones": 1, "vocoder": 1}, None)
 
 
 def test_hibari_reads_many_different_sentences(monkeypatch: pytest.MonkeyPatch):

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.near import assert_near
 from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralDecoder
 from tokaudio.quantizers import KMeansQuantizer
 from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.teacher import frame_starts
-from tokaudio.training.vocoding import VocoderTraining, VocodingOptions, warm_start
+from tokaudio.training.vocoding import VocoderTraining, VocodingOptions, refit_entry, warm_start
 
 HOP = 80
 SHAPE = SpectralCodecShape(hop_length=HOP, n_fft=160, latent_dim=8, decoder_dim=24, decoder_blocks=1)
@@ -115,3 +116,20 @@ def test_codes_of_another_pool_are_refused(pool: AudioPool):
             options=VocodingOptions(),
             hop_length=HOP,
         )
+
+
+def test_a_decoder_speaks_from_the_vectors_of_another_quantizer():
+    torch.manual_seed(0)
+    decoder = SpectralDecoder(SHAPE)
+    before, after = KMeansQuantizer(8, 11, parts=2), KMeansQuantizer(8, 11, parts=2)
+    turned = torch.linalg.qr(torch.randn(4, 4)).Q
+    for old, new in zip(before.books, after.books, strict=True):
+        new.load_state_dict({"table": old.table.flip(0) @ turned})
+    codes = torch.randint(0, 11, (2, 200))
+    other = 10 - codes
+    with torch.inference_mode():
+        wanted = decoder(before.decode(codes[None]))
+        alone = decoder(before.decode(codes[None, :1]))
+        refit_entry(decoder, before, after, list(zip(codes.split(150, dim=1), other.split(150, dim=1), strict=True)))
+        assert_near(decoder(after.decode(other[None])), wanted, within=1e-3)
+        assert_near(decoder(after.decode(other[None, :1])), alone, within=1e-3)

@@ -81,7 +81,7 @@ class DistillationTraining:
         heard = self.pool.read(clip, max(0, begin), end - max(0, begin))
         samples = F.pad(heard, (max(0, -begin), 0))
         samples = F.pad(colour(samples, generator, self.augmentation), (0, end - begin - len(samples)))
-        features = self.targets.take(torch.arange(first + start, first + start + count))
+        features = self._wanted(torch.arange(first + start, first + start + count))
         return samples, F.pad(features, (0, 0, 0, wanted - count)), torch.arange(wanted) < count
 
     def step(self, generator: torch.Generator, step: int, rate: float) -> dict[str, float]:
@@ -92,10 +92,19 @@ class DistillationTraining:
         with torch.autocast(samples.device.type, torch.bfloat16, enabled=self.options.half):
             heard = self.student(samples)
         got = heard.float()[:, :, reach:-reach].transpose(1, 2)
-        errors = (got - wanted)[exists].square().unflatten(1, (len(self.options.weights), -1)).mean((0, 2))
-        loss = (errors * torch.tensor(self.options.weights)).sum()
+        loss, figures = self._loss(got[exists], wanted[exists])
         self.descent.step(loss, rate=rate, step=step)
-        return {"loss": loss.item()} | {f"part{number}": value.item() for number, value in enumerate(errors)}
+        return {"loss": loss.item()} | figures
+
+    def _wanted(self, rows: Tensor) -> Tensor:
+        """Return what is to be learned of frames `[n]` of the pool, `[n, D]`."""
+        return self.targets.take(rows)
+
+    def _loss(self, got: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of what the student gives for frames `[n, D]`, and figures to log."""
+        errors = (got - wanted).square().unflatten(1, (len(self.options.weights), -1)).mean((0, 2))
+        loss = (errors * torch.tensor(self.options.weights)).sum()
+        return loss, {f"part{number}": value.item() for number, value in enumerate(errors)}
 
     def state(self) -> dict[str, Any]:
         """Return weights, averages and optimizer."""

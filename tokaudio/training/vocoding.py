@@ -6,6 +6,7 @@ held to what overlapping windows agree on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,3 +130,27 @@ def warm_start(decoder: SpectralDecoder, other: SpectralDecoder) -> list[str]:
     mine, theirs = decoder.state_dict(), other.state_dict()
     fitting = {name: value for name, value in theirs.items() if name in mine and mine[name].shape == value.shape}
     return decoder.load_state_dict(fitting, strict=False).missing_keys
+
+
+def refit_entry(
+    decoder: SpectralDecoder, before: Quantizer, after: Quantizer, codes: Sequence[tuple[Tensor, Tensor]]
+) -> None:
+    """Make a decoder that spoke from the vectors of one quantizer speak from those of another, as far as it can.
+
+    Of each codebook, old vectors are regressed on the new ones (least squares over frames), and the map is folded into
+    the decoder's first layer, which is linear.
+
+    Args:
+        decoder: which is changed.
+        before: whose vectors it has heard so far.
+        after: whose vectors it is to hear, as wide and with as many codebooks.
+        codes: of the same sounds, before and after, `[K, T]` each.
+    """
+    old, new = (torch.cat(side, dim=1) for side in zip(*codes, strict=True))
+    mapped = decoder.stack.entry.weight.new_zeros(after.codebook(0).shape[1], before.codebook(0).shape[1])
+    for index in range(after.num_codebooks):
+        heard, wanted = after.codebook(index)[new[index]].double(), before.codebook(index)[old[index]].double()
+        # The driver for matrices without full rank: vectors are zero outside their part.
+        mapped += torch.linalg.lstsq(heard.T @ heard, heard.T @ wanted, driver="gelsd").solution.float()
+    with torch.no_grad():
+        decoder.stack.entry.weight.copy_(torch.einsum("nd,odk->onk", mapped, decoder.stack.entry.weight))

