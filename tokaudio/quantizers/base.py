@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from tokaudio.errors import TokensError
+from tokaudio.errors import CheckpointError, TokensError
+from tokaudio.quantizers.codebook import Codebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,59 @@ class Quantizer(nn.Module, ABC):
     @abstractmethod
     def codebook(self, index: int) -> Tensor:
         """Return codebook `index` as vectors `[V, D]` in the space of the latents."""
+
+    def initialise(self, latents: Tensor) -> None:
+        """Set codebooks from vectors, as by k-means, before the first training step; here there is nothing to set.
+
+        With several processes, to be called by all of them, each with vectors of its own.
+
+        Args:
+            latents: vectors `[N, D]`, as many as can be had: at least a few per code.
+
+        Example:
+            >>> from tokaudio.quantizers import VectorQuantizer
+            >>> quantizer = VectorQuantizer(4, 16)
+            >>> quantizer.initialise(torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
+            >>> bool(quantizer.book.ready)
+            True
+        """
+
+    def learning_state(self) -> dict[str, dict[str, Tensor | int]]:
+        """Return what training must keep besides `state_dict()` to be resumed exactly: statistics, by module name.
+
+        The tensors are copies.
+
+        Example:
+            >>> from tokaudio.quantizers import ResidualVectorQuantizer
+            >>> sorted(ResidualVectorQuantizer(4, 16, num_codebooks=2).learning_state())
+            ['levels.0.book', 'levels.1.book']
+        """
+        return {name: book.learning_state() for name, book in self._books().items()}
+
+    def load_learning_state(self, state: Mapping[str, Mapping[str, Tensor | int]]) -> None:
+        """Restore what `learning_state` returned; call it after `load_state_dict`, which starts statistics afresh.
+
+        Raises:
+            CheckpointError: if the statistics are of other codebooks.
+
+        Example:
+            >>> from tokaudio.quantizers import VectorQuantizer
+            >>> old, new = VectorQuantizer(4, 16), VectorQuantizer(4, 16)
+            >>> new.load_state_dict(old.state_dict())
+            <All keys matched successfully>
+            >>> new.load_learning_state(old.learning_state())
+        """
+        books = self._books()
+        if set(state) != set(books):
+            raise CheckpointError(
+                f"learning state is of the codebooks {sorted(state)}, but this quantizer has {sorted(books)}; "
+                "load the state of a quantizer of the same shape"
+            )
+        for name, book in books.items():
+            book.load_learning_state(state[name])
+
+    def _books(self) -> dict[str, Codebook]:
+        return {name: module for name, module in self.named_modules() if isinstance(module, Codebook)}
 
     def resolve(self, num_codebooks: int | None) -> int:
         """Return the number of codebooks that a request means, or raise `ValueError`."""

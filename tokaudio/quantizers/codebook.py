@@ -83,10 +83,11 @@ class Codebook(nn.Module):
         return torch.Generator().manual_seed(self.seed * 1_000_003 + self.revivals)
 
     def learning_state(self) -> dict[str, Tensor | int]:
-        """Return what training must keep besides the table to be resumed exactly."""
-        return {"counts": self.counts, "sums": self.sums, "ready": self.ready, "revivals": self.revivals}
+        """Return copies of what training must keep besides the table to be resumed exactly."""
+        kept = {name: getattr(self, name).clone() for name in ("counts", "sums", "ready")}
+        return {**kept, "revivals": self.revivals}
 
-    def load_learning_state(self, state: dict[str, Tensor | int]) -> None:
+    def load_learning_state(self, state: Mapping[str, Tensor | int]) -> None:
         """Restore what [`learning_state`][tokaudio.quantizers.codebook.Codebook.learning_state] returned."""
         for name in ("counts", "sums", "ready"):
             getattr(self, name).copy_(state[name])
