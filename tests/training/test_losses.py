@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokaudio.training.losses import SpectralLoss, SpectralLossWeights
+from tests.near import assert_near
+from tokaudio.training.losses import SpectralLoss, SpectralLossWeights, StftLoss, StftResolution
 
 
 def noise(seed: int = 0, batch: int = 2) -> Tensor:
@@ -70,3 +71,50 @@ def test_the_gradient_points_to_the_target_also_from_silence():
         assert bool(torch.isfinite(estimate.grad).all())
         step = 1e-4 * estimate.grad / estimate.grad.abs().max()
         assert float(loss(start - step, target)[0]) < float(total.detach())
+
+
+def test_stft_parts_equal_loops():
+    sizes = StftResolution(512, 240, 50)
+    a, b = noise(0, 2), noise(1, 2)
+    total, parts = StftLoss(resolutions=(sizes,))(a, b)
+    window = torch.hann_window(240, dtype=torch.float64)
+    convergence, gaps = [], []
+    for item in range(2):
+        found = [
+            torch.stack(
+                [torch.fft.rfft(x[item, at : at + 240].double() * window, 512).abs() for at in range(0, 3_761, 50)]
+            )
+            for x in (a, b)
+        ]
+        convergence.append((found[0] - found[1]).norm() / found[1].norm())
+        gaps.append((found[0].clamp_min(1e-4).log() - found[1].clamp_min(1e-4).log()).abs().mean())
+    assert_near(parts["convergence"], torch.stack(convergence).mean(), within=1e-4)
+    assert_near(parts["log_magnitude"], torch.stack(gaps).mean(), within=1e-4)
+    assert_near(total, parts["convergence"] + parts["log_magnitude"])
+
+
+def test_stft_loss_is_zero_at_equality_deaf_to_sign_and_hears_loudness():
+    loss, signal = StftLoss(), noise()
+    assert float(loss(signal, signal)[0]) == 0
+    assert float(loss(-signal, signal)[0]) < 1e-5
+    louder = loss(2 * signal, signal)[1]
+    assert_near(louder["convergence"], torch.tensor(1.0), within=1e-4)
+    assert_near(louder["log_magnitude"], torch.tensor(2.0).log(), within=1e-3)
+
+
+def test_stft_convergence_is_relative_to_the_target():
+    loss, a, b = StftLoss(), noise(0), noise(1)
+    quiet = loss(0.1 * a, 0.1 * b)[1]
+    assert_near(quiet["convergence"], loss(a, b)[1]["convergence"], within=1e-4)
+
+
+def test_the_stft_gradient_is_finite_at_silence_and_points_to_the_target():
+    loss, target = StftLoss(), noise()
+    for start in (torch.zeros_like(target), noise(1)):
+        estimate = start.clone().requires_grad_()
+        total = loss(estimate, target)[0]
+        total.backward()
+        assert bool(torch.isfinite(estimate.grad).all())
+    step = 1e-4 * estimate.grad / estimate.grad.abs().max()
+    assert float(loss(start - step, target)[0]) < float(total.detach())
+    assert bool(torch.isfinite(loss(target, torch.zeros_like(target))[0]))
