@@ -22,7 +22,9 @@ def test_options_reach_the_constructor():
 
 
 def test_an_unknown_name_is_answered_with_those_that_exist():
-    with pytest.raises(UnknownNameError, match="'rqv'; there are factorized, fsq, kmeans, rvq, split, vq"):
+    names = ", ".join(list_quantizers())
+    assert "factorized, fsq" in names and names.endswith("vq")
+    with pytest.raises(UnknownNameError, match=f"'rqv'; there are {names}"):
         make_quantizer("rqv", {})
 
 

@@ -7,6 +7,7 @@ from tokaudio.quantizers.kmeans import KMeansQuantizer
 from tokaudio.quantizers.registry import list_quantizers, make_quantizer
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
+from tokaudio.quantizers.simvq import SimVectorQuantizer
 from tokaudio.quantizers.split import SplitResidualVectorQuantizer
 from tokaudio.quantizers.vector import VectorQuantizer
 
@@ -18,6 +19,7 @@ __all__ = [
     "Quantizer",
     "QuantizerOutput",
     "ResidualVectorQuantizer",
+    "SimVectorQuantizer",
     "SplitResidualVectorQuantizer",
     "VectorQuantizer",
     "list_quantizers",

@@ -3,24 +3,28 @@
 Learning follows van den Oord et al. 2017 (arXiv:1711.00937, appendix A.1) for moving averages; k-means initialisation
 and revival of dead codes follow SoundStream (Zeghidour et al. 2021, arXiv:2107.03312, section III-C). A revived code
 also gets fresh statistics: left alone, the stale averages would pull it back to where it died in the very next update.
+
+With several processes (`torch.distributed`) they keep one codebook: counts and sums are added up over all of them, and
+k-means and revival draw from the vectors of all of them, with one seed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tokaudio.quantizers.search import half_squares, nearest
+from tokaudio.quantizers.processes import add_up, draw_joined, from_first, joined, process_count
+from tokaudio.quantizers.search import nearest
+from tokaudio.quantizers.table import CodewordTable, Learning, Metric
 
-Metric = Literal["euclidean", "cosine"]
-Learning = Literal["ema", "gradient"]
+__all__ = ["Codebook", "Learning", "Metric", "kmeans"]
 
 
-class Codebook(nn.Module):
+class Codebook(CodewordTable):
     """A table of V codewords of width D.
 
     Attributes:
@@ -39,7 +43,6 @@ class Codebook(nn.Module):
     table: Tensor
     counts: Tensor
     sums: Tensor
-    ready: Tensor
 
     def __init__(
         self,
@@ -63,8 +66,7 @@ class Codebook(nn.Module):
             revive_below: a code whose average count per update falls below this takes over a random vector.
             seed: of k-means and revival; the generator lives in the codebook, so that training can be repeated.
         """
-        super().__init__()
-        self.size, self.dim, self.metric, self.learning = size, dim, metric, learning
+        super().__init__(size, dim, metric=metric, learning=learning)
         self.decay, self.revive_below, self.seed = decay, revive_below, seed
         table = torch.empty(size, dim)
         nn.init.normal_(table, std=dim**-0.5, generator=torch.Generator().manual_seed(seed))
@@ -74,10 +76,7 @@ class Codebook(nn.Module):
             self.register_buffer("table", table)
         self.register_buffer("counts", torch.ones(size), persistent=False)
         self.register_buffer("sums", table.clone(), persistent=False)
-        self.register_buffer("ready", torch.zeros((), dtype=torch.bool), persistent=False)
         self.revivals = 0
-        # Version and address of the table; the table itself, as it is compared, and half its squared lengths.
-        self._kept: tuple[int, int, Tensor, Tensor, Tensor] | None = None
 
     def _seeded(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed * 1_000_003 + self.revivals)
@@ -105,30 +104,19 @@ class Codebook(nn.Module):
         self.counts.fill_(1.0)
         self.ready.fill_(True)
 
-    def searchable(self) -> Tensor:
-        """Return the table as it is compared and looked up: unit rows under the cosine metric."""
-        return F.normalize(self.table, dim=-1) if self.metric == "cosine" else self.table
+    def _apply(self, fn: Any, recurse: bool = True) -> Codebook:
+        # Averages move by hundredths, which half precision cannot add up.
+        super()._apply(fn, recurse)
+        self.counts, self.sums = self.counts.float(), self.sums.float()
+        return self
 
-    def search(self, vectors: Tensor) -> Tensor:
-        """Return the index `[N]` of the nearest codeword of each vector `[N, D]`; ties take the lowest index."""
-        with torch.no_grad(), torch.autocast(vectors.device.type, enabled=False):
-            vectors = vectors.float()
-            if self.metric == "cosine":
-                vectors = F.normalize(vectors, dim=-1)
-            table, halves = self._prepared()
-            return nearest(vectors, table, halves=halves)
+    def words(self) -> Tensor:
+        """Return the codewords `[V, D]` at their own lengths."""
+        return self.table
 
-    def _prepared(self) -> tuple[Tensor, Tensor]:
-        """Return the table as it is compared, and half its rows' squared lengths, kept for as long as it stands."""
-        # A tensor made in inference mode does not count its changes.
-        version = -1 if self.table.is_inference() else self.table._version
-        kept = self._kept
-        if kept is None or version < 0 or kept[:2] != (version, self.table.data_ptr()):
-            table = self.searchable().detach()
-            # With the memory in hand, no other table can take its address.
-            kept = version, self.table.data_ptr(), self.table.detach(), table, half_squares(table)
-            self._kept = kept
-        return kept[3:]
+    def sources(self) -> tuple[Tensor, ...]:
+        """Return the table."""
+        return (self.table,)
 
     def lookup(self, index: Tensor) -> Tensor:
         """Return the codewords `[..., D]` of indices `[...]`."""
@@ -140,12 +128,14 @@ class Codebook(nn.Module):
     def initialise(self, vectors: Tensor, *, iterations: int = 10) -> None:
         """Set the table by k-means over vectors `[N, D]`; with fewer vectors than codes, jittered copies fill up.
 
-        Vectors whose squared length is not finite in float32 are left out; with no other vectors nothing is set.
+        Vectors whose squared length is not finite in float32 are left out; with no other vectors nothing is set. With
+        several processes, all of them have to call this, each with vectors of its own.
         """
-        vectors = vectors[torch.isfinite(vectors.square().sum(-1))]
+        vectors = vectors.float()
+        vectors = joined(vectors[torch.isfinite(vectors.square().sum(-1))])
         if len(vectors) == 0:
             return
-        self.table.copy_(kmeans(vectors, self.size, iterations=iterations, generator=self._seeded()))
+        self.table.copy_(from_first(kmeans(vectors, self.size, iterations=iterations, generator=self._seeded())))
         self.revivals += 1
         self._restart()
 
@@ -154,36 +144,57 @@ class Codebook(nn.Module):
         """Move the averages towards the vectors `[N, D]` assigned to codes `[N]`, then revive dead codes.
 
         Under gradient learning only counts and revival apply. Batches that hold a non-finite number, or numbers whose
-        squares add up to one, are left out.
+        squares add up to one, are left out, everywhere if it is the part of one process.
 
         Returns:
             The number of codes revived.
         """
-        if len(vectors) == 0 or not bool(torch.isfinite(vectors.square().sum())):
-            return 0
+        vectors = vectors.float()
         if self.metric == "cosine":
-            vectors = F.normalize(vectors, dim=-1)
+            lengths = vectors.norm(dim=-1, keepdim=True)
+            usable = torch.isfinite(lengths.sum())
+            vectors = vectors / lengths.clamp_min(1e-12)
+        else:
+            flat = vectors.flatten()
+            usable = torch.isfinite(flat.dot(flat))
+        if process_count() == 1 and (len(vectors) == 0 or not bool(usable)):
+            return 0
         counts = torch.bincount(index, minlength=self.size).to(vectors.dtype)
+        sums = sums_by_code(vectors, index, self.size) if self.learning == "ema" else vectors.new_zeros(0)
+        if process_count() > 1:
+            said = add_up(torch.cat([counts, sums.flatten(), (~usable).to(vectors.dtype)[None]]))
+            counts, sums = said[: self.size], said[self.size : -1].view(sums.shape)
+            if bool(said[-1] > 0) or not bool(counts.any()):
+                return 0
         self.counts.lerp_(counts, 1 - self.decay)
         if self.learning == "ema":
-            sums = torch.zeros_like(self.sums).index_add_(0, index, vectors)
             self.sums.lerp_(sums, 1 - self.decay)
-            used = self.counts > 1e-6
-            self.table[used] = self.sums[used] / self.counts[used, None]
+            counts = self.counts[:, None]
+            self.table.copy_(torch.where(counts > 1e-6, self.sums / counts, self.table))
         return self._revive(vectors)
 
     def _revive(self, vectors: Tensor) -> int:
         dead = (self.counts < self.revive_below).nonzero().squeeze(1)
         if len(dead) == 0:
             return 0
-        pick = torch.randint(0, len(vectors), (len(dead),), generator=self._seeded()).to(vectors.device)
+        drawn = draw_joined(vectors, len(dead), self._seeded())
         self.revivals += 1
-        self.table[dead] = vectors[pick]
+        self.table[dead] = drawn.to(self.table.dtype)
         # Fresh statistics: one average use, centred on the new place.
         share = max(10 * self.revive_below, 0.1)
         self.counts[dead] = share
-        self.sums[dead] = vectors[pick] * share
+        self.sums[dead] = drawn * share
         return len(dead)
+
+
+def sums_by_code(vectors: Tensor, index: Tensor, size: int) -> Tensor:
+    """Return the sum `[V, D]` of the vectors `[N, D]` of each code, by their codes `[N]`.
+
+    Example:
+        >>> sums_by_code(torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([1, 0, 1]), 3).flatten()
+        tensor([2., 5., 0.])
+    """
+    return vectors.new_zeros(size, vectors.shape[1]).index_add_(0, index, vectors)
 
 
 def kmeans(vectors: Tensor, size: int, *, iterations: int, generator: torch.Generator) -> Tensor:

@@ -12,6 +12,7 @@ from tokaudio.quantizers.factorized import FactorizedVectorQuantizer
 from tokaudio.quantizers.kmeans import KMeansQuantizer
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
+from tokaudio.quantizers.simvq import SimVectorQuantizer
 from tokaudio.quantizers.split import SplitResidualVectorQuantizer
 from tokaudio.quantizers.vector import VectorQuantizer
 
@@ -22,6 +23,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "split": SplitResidualVectorQuantizer,
     "factorized": FactorizedVectorQuantizer,
     "kmeans": KMeansQuantizer,
+    "simvq": SimVectorQuantizer,
 }
 
 
@@ -29,8 +31,8 @@ def list_quantizers() -> list[str]:
     """Return the names of all quantizers.
 
     Example:
-        >>> list_quantizers()
-        ['factorized', 'fsq', 'kmeans', 'rvq', 'split', 'vq']
+        >>> [name for name in list_quantizers() if name.endswith("vq")]
+        ['rvq', 'simvq', 'vq']
     """
     return sorted(QUANTIZERS)
 

@@ -7,7 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
-from tokaudio.quantizers.codebook import Codebook, Learning, Metric
+from tokaudio.quantizers.codebook import Codebook
+from tokaudio.quantizers.gradients import Gradient, pass_gradient, require_gradient
+from tokaudio.quantizers.projection import Projection
+from tokaudio.quantizers.table import CodewordTable, Learning, Metric
 
 
 class VectorQuantizer(Quantizer):
@@ -33,16 +36,36 @@ class VectorQuantizer(Quantizer):
         commitment: float = 0.25,
         decay: float = 0.99,
         revive_below: float = 0.02,
+        gradient: Gradient = "straight-through",
         seed: int = 0,
     ) -> None:
-        """Make the quantizer; see [`Codebook`][tokaudio.quantizers.codebook.Codebook] for what it passes on."""
+        """Make the quantizer; see [`Codebook`][tokaudio.quantizers.codebook.Codebook] for what it passes on.
+
+        Args:
+            dim: D, width of the latents.
+            codebook_size: V.
+            codebook_dim: width of the search space; None to search in the latents' own space.
+            metric: `"euclidean"` or `"cosine"`.
+            learning: `"ema"` or `"gradient"`.
+            commitment: weight of the commitment loss.
+            decay: of the moving averages.
+            revive_below: average count per update under which a code is revived.
+            gradient: how gradients pass, `"straight-through"` or `"rotation"`; see
+                [`gradients`][tokaudio.quantizers.gradients].
+            seed: of k-means and revival.
+
+        Raises:
+            ValueError: if there is no such gradient.
+        """
         super().__init__()
+        require_gradient(gradient)
         self.dim, self.codebook_sizes, self.commitment = dim, (codebook_size,), commitment
+        self.gradient: Gradient = gradient
         self.factorised = codebook_dim is not None
         width = codebook_dim or dim
-        self.down: nn.Module = nn.Linear(dim, width) if codebook_dim else nn.Identity()
-        self.up: nn.Module = nn.Linear(width, dim) if codebook_dim else nn.Identity()
-        self.book = Codebook(
+        self.down: nn.Module = Projection(dim, width) if codebook_dim else nn.Identity()
+        self.up: nn.Module = Projection(width, dim) if codebook_dim else nn.Identity()
+        self.book: CodewordTable = Codebook(
             codebook_size,
             width,
             metric=metric,
@@ -83,7 +106,7 @@ class VectorQuantizer(Quantizer):
     def initialise(self, latents: Tensor) -> None:
         """Set the codebook by k-means over vectors `[N, D]`."""
         with torch.no_grad():
-            rows = self.down(latents)
+            rows = self.down(latents.float())
             self.book.initialise(F.normalize(rows, dim=-1) if self.book.metric == "cosine" else rows)
 
     def forward(
@@ -103,31 +126,35 @@ class VectorQuantizer(Quantizer):
             anchor: what the commitment loss pulls at, `[B, D, T]`, equal to `latents` in value; None for `latents`.
         """
         self.require_depth(num_codebooks)
-        rows = self.down(latents.transpose(1, 2)).float()
-        if self.training and not bool(self.book.ready):
-            self.book.initialise(rows.detach().flatten(0, 1))
-        codes = self.book.search(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
-        words = self.book.lookup(codes)
-        source = rows if anchor is None else self.down(anchor.transpose(1, 2)).float()
-        target = F.normalize(source, dim=-1) if self.book.metric == "cosine" else source
-        loss = self._loss(target, words, weights)
-        # Straight through: the value of the codewords to the last bit, the gradient of the rows.
-        through = words.detach() + (rows - rows.detach())
-        stats = {}
-        if self.training:
-            teach = slice(None) if weights is None else weights.bool()
-            flat = rows.detach()[teach].flatten(0, 1)
-            revived = self.book.update(flat, codes[teach].flatten())
-            stats = {"revived": torch.tensor(float(revived)), "perplexity": perplexity(codes, self.book.size)}
-        quantized: Tensor = self.up(through)
+        with torch.autocast(latents.device.type, enabled=False):
+            rows = self.down(latents.float().transpose(1, 2))
+            if self.training and not bool(self.book.ready):
+                self.book.initialise(rows.detach().flatten(0, 1))
+            codes, words = (found.unflatten(0, rows.shape[:2]) for found in self.book.find(rows.flatten(0, 1)))
+            source = rows if anchor is None else self.down(anchor.float().transpose(1, 2))
+            target = F.normalize(source, dim=-1) if self.book.metric == "cosine" else source
+            loss = self._loss(target, words, weights)
+            stats = self._learn(rows.detach(), codes, weights) if self.training else {}
+            quantized: Tensor = self.up(pass_gradient(rows, words, self.gradient))
         return QuantizerOutput(quantized.transpose(1, 2), codes[:, None], loss, stats)
+
+    def _learn(self, rows: Tensor, codes: Tensor, weights: Tensor | None) -> dict[str, Tensor]:
+        """Teach the codebook what rows `[B, T, d]` became, and return figures."""
+        taught = slice(None) if weights is None or bool(weights.all()) else weights.bool()
+        revived = self.book.update(rows[taught].flatten(0, 1), codes[taught].flatten())
+        return {"revived": torch.tensor(float(revived)), "perplexity": perplexity(codes, self.book.size)}
 
     def _loss(self, target: Tensor, words: Tensor, weights: Tensor | None) -> Tensor:
         """Commitment of the encoder to the codebook and, under gradient learning, of the codebook to the encoder."""
-        per_item = self.commitment * (target - words.detach()).square().mean((1, 2))
-        if self.book.learning == "gradient":
-            per_item = per_item + (words - target.detach()).square().mean((1, 2))
-        return per_item.mean() if weights is None else (per_item * weights).mean()
+        loss = self.commitment * _distance(target, words.detach(), weights)
+        return loss + _distance(words, target.detach(), weights) if self.book.learning == "gradient" else loss
+
+
+def _distance(found: Tensor, wanted: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean squared difference of `[B, T, d]`, where items count by their weights `[B]`."""
+    if weights is None:
+        return F.mse_loss(found, wanted)
+    return (F.mse_loss(found, wanted, reduction="none").mean((1, 2)) * weights).mean()
 
 
 def perplexity(codes: Tensor, size: int) -> Tensor:
