@@ -9,9 +9,12 @@ from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
 from tokaudio.quantizers.simvq import SimVectorQuantizer
 from tokaudio.quantizers.split import SplitResidualVectorQuantizer
+from tokaudio.quantizers.usage import CodebookUsage, CollapseWarning
 from tokaudio.quantizers.vector import VectorQuantizer
 
 __all__ = [
+    "CodebookUsage",
+    "CollapseWarning",
     "FactorizedVectorQuantizer",
     "FiniteScalarQuantizer",
     "GroupedFiniteScalarQuantizer",

@@ -5,12 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tokaudio.errors import CheckpointError, TokensError
 from tokaudio.quantizers.codebook import Codebook
+from tokaudio.quantizers.usage import CodebookUsage, Nesting, UsageMeter
+
+_NESTING = Nesting()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,13 @@ class Quantizer(nn.Module, ABC):
 
     dim: int
     codebook_sizes: tuple[int, ...]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._meter: UsageMeter | None = None
+        # Of quantizers inside quantizers only the outermost counts, which knows the codebooks by their numbers.
+        self.register_forward_pre_hook(_enter)
+        self.register_forward_hook(_leave, always_call=True)
 
     @property
     def num_codebooks(self) -> int:
@@ -132,6 +143,22 @@ class Quantizer(nn.Module, ABC):
     def _books(self) -> dict[str, Codebook]:
         return {name: module for name, module in self.named_modules() if isinstance(module, Codebook)}
 
+    def usage(self) -> tuple[CodebookUsage, ...]:
+        """Return what the last 100 to 200 training steps used of every codebook.
+
+        Counted by every call in train mode. From step 400 on a [`CollapseWarning`]
+        [tokaudio.quantizers.usage.CollapseWarning] is given once for a codebook of which hardly anything is used.
+
+        Example:
+            >>> from tokaudio.quantizers import VectorQuantizer
+            >>> quantizer = VectorQuantizer(4, 16).train()
+            >>> out = quantizer(torch.randn(2, 4, 100, generator=torch.Generator().manual_seed(0)))
+            >>> quantizer.usage()[0].share
+            1.0
+        """
+        meter = self._meter or UsageMeter(type(self).__name__, self.codebook_sizes)
+        return meter.usage()
+
     def resolve(self, num_codebooks: int | None) -> int:
         """Return the number of codebooks that a request means, or raise `ValueError`."""
         if num_codebooks is None:
@@ -180,3 +207,19 @@ class Quantizer(nn.Module, ABC):
                 f"code {int(codes[item, book, frame])} of codebook {book} (item {item}, frame {frame}) is outside "
                 f"0..{self.codebook_sizes[book] - 1}; check that the codes belong to this tokenizer"
             )
+
+
+def _enter(module: nn.Module, given: Any) -> None:
+    """Note, before a quantizer's `forward`, that one is at work."""
+    _NESTING.depth += 1
+
+
+def _leave(module: nn.Module, given: Any, result: Any) -> None:
+    """Count the codes that a quantizer gave in train mode, unless it is part of another one; after an error, none."""
+    _NESTING.depth -= 1
+    if _NESTING.depth or not module.training or not isinstance(result, QuantizerOutput):
+        return
+    assert isinstance(module, Quantizer)
+    if module._meter is None:
+        module._meter = UsageMeter(type(module).__name__, module.codebook_sizes)
+    module._meter.observe(result.codes)
