@@ -6,7 +6,7 @@ did, put it back; what is saved is folded again.
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
 from tokaudio.nn.conv import Conv1d, ConvTranspose1d
@@ -40,6 +40,23 @@ def fold_weight_norm(module: nn.Module) -> int:
     for conv in normalized:
         parametrize.remove_parametrizations(conv, "weight")
     return len(normalized)
+
+
+def folded_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict that a module would have with its weight norm folded; the module stays as it is.
+
+    Example:
+        >>> network = nn.Sequential(Conv1d(2, 3, 5))
+        >>> add_weight_norm(network), sorted(folded_state(network))
+        (1, ['0.bias', '0.weight'])
+    """
+    state = {
+        name: value for name, value in module.state_dict().items() if ".parametrizations.weight." not in f".{name}"
+    }
+    for name, part in module.named_modules():
+        if isinstance(part, (Conv1d, ConvTranspose1d)) and parametrize.is_parametrized(part, "weight"):
+            state[f"{name}.weight" if name else "weight"] = part.weight.detach()
+    return state
 
 
 def _convolutions(module: nn.Module) -> list[nn.Module]:

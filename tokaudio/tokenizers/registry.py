@@ -59,6 +59,7 @@ FAMILIES = Families(
     {
         "spectral-codec": "tokaudio.tokenizers.spectral_codec:SpectralCodec",
         "semantic": "tokaudio.tokenizers.semantic:SemanticTokenizer",
+        "trained-codec": "tokaudio.tokenizers.trained_codec:TrainedCodec",
         "fused": "tokaudio.tokenizers.fused:FusedTokenizer",
         "bigcodec": "tokaudio.tokenizers.families.bigcodec:BigCodec",
         "dac": "tokaudio.tokenizers.families.dac:DAC",

@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tokaudio.errors import CheckpointError, UnknownNameError, one_line
+from tokaudio.nn.weight_norm import folded_state
 from tokaudio.quantizers import Quantizer, make_quantizer
 from tokaudio.spec import CodebookSpec, Kind
 from tokaudio.tokenizers.base import Tokenizer
@@ -121,7 +122,7 @@ class Body(nn.Module, ABC):
         """
         made = self.untrained_tokenizer(choice, codebook_specs(quantizer, about.kind), about)
         for part, module in {"encoder": self.encoder, "quantizer": quantizer, "decoder": self.decoder}.items():
-            getattr(made, part).load_state_dict(module.state_dict())
+            getattr(made, part).load_state_dict(folded_state(module))
         return made.eval().requires_grad_(False)
 
     def start_from(self, tokenizer: Tokenizer) -> None:
@@ -206,6 +207,7 @@ def make_body(name: str, options: Mapping[str, Any]) -> Body:
 
 def _bodies() -> dict[str, type[Body]]:
     # Bodies know the contract, so that it cannot know them before it is asked.
+    from tokaudio.training.network_bodies import DacBody, SEANetBody
     from tokaudio.training.spectral_body import SpectralBody
 
-    return {"spectral": SpectralBody}
+    return {"spectral": SpectralBody, "seanet": SEANetBody, "dac": DacBody}
