@@ -21,6 +21,10 @@ mapped, codebook 1 those of layer 1. A code depends on 0.44 s to each side and o
 streams give the codes of the whole. The vocoder of 2.8 M parameters began as the decoder of mini-codec and was trained
 on these codes with spectral losses alone."""
 
+HISTORY = """The weights grew over two versions: the phones were told before the recipe had a stage for it, on all training
+sentences of festvox-ru and about half of the clips of the voices, and the vocoder went on from that of the first
+version. The recipe repeated gives weights like these, not the same."""
+
 LIMITS = """## Limits
 
 The phones that it was told are those of the labels of festvox-ru (one Russian speaker, other sentences than the
@@ -53,7 +57,7 @@ def about_mini_semantic(pool: AudioPool, steps: Mapping[str, int], results: Mapp
         lines.append(f"| `{source}` | {what} | {duration / 60:.1f} | {licence} |")
     told = f"{steps['phones']} steps in which it was told phones"
     taken = f"{steps['student']} steps of the student, {told}, and {steps['vocoder']} of the vocoder, on random crops"
-    lines += ["", f"{pool.seconds / 3600:.2f} hours in all; {taken}, without an adversarial stage.", ""]
+    lines += ["", f"{pool.seconds / 3600:.2f} hours in all; {taken}, without an adversarial stage.", HISTORY, ""]
     return "\n".join([*lines, *(_quality(results) if results else []), LIMITS])
 
 
