@@ -21,9 +21,9 @@ mapped, codebook 1 those of layer 1. A code depends on 0.44 s to each side and o
 streams give the codes of the whole. The vocoder of 2.8 M parameters began as the decoder of mini-codec and was trained
 on these codes with spectral losses alone."""
 
-HISTORY = """The weights grew over two versions: the phones were told before the recipe had a stage for it, on all training
-sentences of festvox-ru and about half of the clips of the voices, and the vocoder went on from that of the first
-version. The recipe repeated gives weights like these, not the same."""
+HISTORY = """The weights grew over two versions: the phones were told before the recipe had a stage for it, on all
+training sentences of festvox-ru and about half of the clips of the voices, and the vocoder went on from that of the
+first version. The recipe repeated gives weights like these, not the same."""
 
 LIMITS = """## Limits
 
