@@ -10,7 +10,7 @@ from tests.near import assert_near
 from tests.tokenizers.test_codec import toy
 from tokaudio.nn.conv import Conv1d, ConvTranspose1d
 from tokaudio.nn.stages import Sequence
-from tokaudio.nn.weight_norm import add_weight_norm, fold_weight_norm
+from tokaudio.nn.weight_norm import add_weight_norm, fold_weight_norm, folded_state
 
 
 def network() -> Sequence:
@@ -55,3 +55,16 @@ def test_what_is_saved_is_folded(tmp_path: Path) -> None:
     saved = load_file(codec.save_pretrained(tmp_path / "toy") / "model.safetensors")
     assert saved.keys() == toy().state_dict().keys()
     assert_near(saved["encoder.0.weight"].float(), toy().state_dict()["encoder.0.weight"])
+
+
+def test_the_folded_state_is_that_of_a_folded_copy() -> None:
+    net, plain = network(), network()
+    add_weight_norm(net)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(1.3)
+    names = sorted(net.state_dict())
+    plain.load_state_dict(folded_state(net))
+    x = torch.randn(1, 2, 30)
+    assert_near(plain(x), net(x))
+    assert sorted(net.state_dict()) == names and sorted(folded_state(plain)) == sorted(plain.state_dict())
