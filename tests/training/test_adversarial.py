@@ -1,10 +1,13 @@
 """Adversarial losses against their formulas, and an adversary that learns."""
 
+import threading
+
 import pytest
 import torch
 from torch import Tensor
 
 from tests.near import assert_near
+from tokaudio.training import adversarial
 from tokaudio.training.adversarial import (
     Adversary,
     AdversaryOptions,
@@ -139,3 +142,43 @@ def test_resuming_equals_going_on():
             second.load_state(first.state())
     for name, value in whole.judges.state_dict().items():
         assert torch.equal(value, second.judges.state_dict()[name])
+
+
+def test_several_processes_take_the_steps_of_one(monkeypatch: pytest.MonkeyPatch):
+    """Two threads in the place of processes, which wait for each other wherever they exchange something."""
+    alone, both, meeting, said = adversary(), [adversary(), adversary()], threading.Barrier(2, timeout=20), {}
+
+    def add_up(tensor: Tensor) -> Tensor:
+        said[threading.get_ident()] = tensor
+        meeting.wait()
+        total = sum(said.values())
+        meeting.wait()
+        return total
+
+    def learn(rank: int) -> None:
+        for step in range(3):
+            part = slice(2 * rank, 2 * rank + 2)
+            both[rank].learn(tone(step)[part], tone(-step - 1)[part], rate=0.01, step=step)
+
+    for step in range(3):
+        alone.learn(tone(step), tone(-step - 1), rate=0.01, step=step)
+    monkeypatch.setattr(adversarial, "add_up", add_up)
+    monkeypatch.setattr(adversarial, "process_count", lambda: 2)
+    threads = [threading.Thread(target=learn, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name, value in alone.judges.state_dict().items():
+        assert torch.equal(both[0].judges.state_dict()[name], both[1].judges.state_dict()[name])
+        assert_near(both[0].judges.state_dict()[name], value, within=1e-3)
+
+
+def test_they_judge_under_autocast():
+    rival, made = adversary(), tone(0).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        figures = rival.learn(tone(1), made, rate=1e-3, step=0)
+        losses = rival.losses(tone(1), made)
+    assert all(value.dtype == torch.float32 for value in losses.values()) and figures["discriminator"] > 0
+    sum(losses.values()).backward()
+    assert bool(torch.isfinite(made.grad).all())

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.near import assert_near
+from tokaudio.training import balancer as module
 from tokaudio.training.balancer import GradientBalancer
 
 
@@ -116,3 +117,12 @@ def test_what_cannot_be_balanced_is_refused():
             GradientBalancer(wrong)
     with pytest.raises(ValueError, match="decay is 1"):
         GradientBalancer({"a": 1.0}, decay=1)
+
+
+def test_several_processes_share_the_norms(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "add_up", lambda norm: norm + 3.0)
+    monkeypatch.setattr(module, "process_count", lambda: 2)
+    output, mine = torch.zeros(1, requires_grad=True), GradientBalancer({"a": 1.0})
+    found = mine.gradient({"a": 5 * output.sum()}, output)
+    assert mine.norms["a"] == pytest.approx(4.0)
+    assert_near(found, torch.tensor([5 / 4]))

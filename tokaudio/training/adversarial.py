@@ -2,6 +2,7 @@
 
 All functions take lists of judgements, as `Discriminators` gives them, and return the mean over discriminators: hinge
 losses as in EnCodec (arXiv:2210.13438, section 3.4), least squares as in HiFi-GAN (arXiv:2010.05646, section 2.4).
+Means are taken in float32, whatever the discriminators computed in.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tokaudio.quantizers.processes import add_up, from_first, process_count
 from tokaudio.training.discriminators import Discriminators, Judgement
 
 Kind = Literal["hinge", "least-squares"]
@@ -37,9 +39,9 @@ def discriminator_loss(real: Sequence[Judgement], fake: Sequence[Judgement], *, 
     """
     _require(real, fake, kind=kind)
     if kind == "hinge":
-        losses = [F.relu(1 - r.score).mean() + F.relu(1 + f.score).mean() for r, f in zip(real, fake, strict=True)]
+        losses = [_mean(F.relu(1 - r.score)) + _mean(F.relu(1 + f.score)) for r, f in zip(real, fake, strict=True)]
     else:
-        losses = [(1 - r.score).square().mean() + f.score.square().mean() for r, f in zip(real, fake, strict=True)]
+        losses = [_mean((1 - r.score).square()) + _mean(f.score.square()) for r, f in zip(real, fake, strict=True)]
     return torch.stack(losses).mean()
 
 
@@ -55,8 +57,8 @@ def generator_loss(fake: Sequence[Judgement], *, kind: Kind = "hinge") -> Tensor
     """
     _require(fake, kind=kind)
     if kind == "hinge":
-        return torch.stack([F.relu(1 - judgement.score).mean() for judgement in fake]).mean()
-    return torch.stack([(1 - judgement.score).square().mean() for judgement in fake]).mean()
+        return torch.stack([_mean(F.relu(1 - judgement.score)) for judgement in fake]).mean()
+    return torch.stack([_mean((1 - judgement.score).square()) for judgement in fake]).mean()
 
 
 def feature_matching_loss(real: Sequence[Judgement], fake: Sequence[Judgement], *, relative: bool = True) -> Tensor:
@@ -79,8 +81,8 @@ def feature_matching_loss(real: Sequence[Judgement], fake: Sequence[Judgement], 
     distances = []
     for wanted, found in zip(real, fake, strict=True):
         for target, estimate in zip(wanted.features, found.features, strict=True):
-            distance = (target.detach() - estimate).abs().mean()
-            size = target.detach().abs().mean().clamp_min(1e-8)
+            distance = _mean((target.detach() - estimate).abs())
+            size = _mean(target.detach().abs()).clamp_min(1e-8)
             distances.append(distance / size if relative else distance)
     return torch.stack(distances).mean()
 
@@ -107,6 +109,9 @@ class AdversaryOptions:
 class Adversary:
     """Discriminators with their optimizer: learns to tell recordings from reconstructions, and says what it noticed.
 
+    With several processes (`torch.distributed`) the discriminators start as those of the first, and all take the same
+    steps, as one would on the joined batch.
+
     Args:
         judges: the discriminators.
         options: how they learn.
@@ -123,6 +128,9 @@ class Adversary:
 
     def __init__(self, judges: Discriminators, *, options: AdversaryOptions = AdversaryOptions()) -> None:
         self.judges, self.options = judges, options
+        with torch.no_grad():
+            for parameter in judges.parameters():
+                parameter.copy_(from_first(parameter))
         self.optimizer = torch.optim.AdamW(judges.parameters(), lr=0.0, betas=options.betas, weight_decay=1e-3)
 
     def learn(self, real: Tensor, fake: Tensor, *, rate: float, step: int) -> dict[str, float]:
@@ -142,6 +150,8 @@ class Adversary:
         loss = discriminator_loss(self.judges(real), self.judges(fake.detach()), kind=self.options.kind)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if process_count() > 1:
+            _average_gradients(self.judges)
         norm = nn.utils.clip_grad_norm_(self.judges.parameters(), self.options.clip_norm)
         if bool(torch.isfinite(norm)):
             for group in self.optimizer.param_groups:
@@ -171,6 +181,18 @@ class Adversary:
         """Restore what `state` returned."""
         self.judges.load_state_dict(state["judges"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values.mean(dtype=torch.float32)
+
+
+def _average_gradients(module: nn.Module) -> None:
+    """Give every process the mean of the gradients of all."""
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    together = add_up(torch.cat([gradient.flatten() for gradient in gradients])) / process_count()
+    for gradient, part in zip(gradients, together.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def _require(*sides: Sequence[Judgement], kind: Kind = "hinge") -> None:

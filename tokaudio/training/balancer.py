@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tokaudio.errors import one_line
+from tokaudio.quantizers.processes import add_up, process_count
 
 _LEAST = 1e-12
 
@@ -24,7 +25,7 @@ class GradientBalancer:
     """Scales the gradients of several losses at one output so that each has its share of their sum.
 
     Losses that do not depend on the output, such as the commitment of a quantizer, have no gradient there; give their
-    sum as `besides`.
+    sum as `besides`. With several processes (`torch.distributed`), norms are those of all on average.
 
     Args:
         weights: share of each loss, by name; they need not sum to 1.
@@ -76,7 +77,7 @@ class GradientBalancer:
             if not self.weights[name]:
                 continue
             (found,) = torch.autograd.grad(loss, [output], retain_graph=True)
-            norm = float(torch.linalg.vector_norm(found.detach().float()))
+            norm = float(add_up(torch.linalg.vector_norm(found.detach().float()))) / process_count()
             if norm < float("inf"):
                 balanced += found * (self.scale * self.weights[name] / total / max(_LEAST, self._averaged(name, norm)))
         return balanced
