@@ -147,6 +147,9 @@ def test_resuming_equals_going_on():
 def test_several_processes_take_the_steps_of_one(monkeypatch: pytest.MonkeyPatch):
     """Two threads in the place of processes, which wait for each other wherever they exchange something."""
     alone, both, meeting, said = adversary(), [adversary(), adversary()], threading.Barrier(2, timeout=20), {}
+    for rival in (alone, *both):
+        # In float32, rounding decides the sign of a gradient near zero, and Adam takes a full step in it.
+        rival.judges.double()
 
     def add_up(tensor: Tensor) -> Tensor:
         said[threading.get_ident()] = tensor
@@ -158,10 +161,10 @@ def test_several_processes_take_the_steps_of_one(monkeypatch: pytest.MonkeyPatch
     def learn(rank: int) -> None:
         for step in range(3):
             part = slice(2 * rank, 2 * rank + 2)
-            both[rank].learn(tone(step)[part], tone(-step - 1)[part], rate=0.01, step=step)
+            both[rank].learn(tone(step)[part].double(), tone(-step - 1)[part].double(), rate=0.01, step=step)
 
     for step in range(3):
-        alone.learn(tone(step), tone(-step - 1), rate=0.01, step=step)
+        alone.learn(tone(step).double(), tone(-step - 1).double(), rate=0.01, step=step)
     monkeypatch.setattr(adversarial, "add_up", add_up)
     monkeypatch.setattr(adversarial, "process_count", lambda: 2)
     threads = [threading.Thread(target=learn, args=(rank,)) for rank in range(2)]
@@ -171,7 +174,7 @@ def test_several_processes_take_the_steps_of_one(monkeypatch: pytest.MonkeyPatch
         thread.join()
     for name, value in alone.judges.state_dict().items():
         assert torch.equal(both[0].judges.state_dict()[name], both[1].judges.state_dict()[name])
-        assert_near(both[0].judges.state_dict()[name], value, within=1e-3)
+        assert_near(both[0].judges.state_dict()[name], value, within=1e-6)
 
 
 def test_they_judge_under_autocast():
