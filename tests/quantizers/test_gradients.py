@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tests.near import assert_near
 from tokaudio.quantizers import ResidualVectorQuantizer, VectorQuantizer
-from tokaudio.quantizers.gradients import GRADIENTS, pass_gradient
+from tokaudio.quantizers.gradients import GRADIENTS, pass_gradient, pull_together
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -142,3 +142,27 @@ def test_a_chain_of_levels_passes_one_identity():
     latents, target = normal(2, 6, 7).float().requires_grad_(), normal(2, 6, 7, seed=1).float()
     (quantizer(latents).quantized * target).sum().backward()
     assert_near(latents.grad, target, within=1e-6)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 0.0, 0.5])])
+def test_pulling_together_is_the_sum_of_both_losses_and_of_their_gradients(learned: bool, weights: Tensor | None):
+    vectors, words = normal(3, 5, 4).requires_grad_(), normal(3, 5, 4, seed=1).requires_grad_()
+    shares = torch.ones(3) if weights is None else weights
+
+    def mean(gap: Tensor) -> Tensor:
+        return (gap.square().mean((1, 2)) * shares).mean()
+
+    wanted = 0.3 * mean(vectors - words.detach())
+    if learned:
+        wanted = wanted + mean(words - vectors.detach())
+    found = pull_together(vectors, words, commitment=0.3, learned=learned, weights=weights)
+    assert_near(found, wanted, within=1e-9)
+    for tensor in (vectors, words)[: 1 + learned]:
+        both = [torch.autograd.grad(2 * loss, tensor, retain_graph=True)[0] for loss in (found, wanted)]
+        assert_near(*both, within=1e-9)
+    with torch.no_grad():
+        assert_near(pull_together(vectors, words, commitment=0.3, learned=learned, weights=weights), wanted)
+    if not learned:
+        found.backward()
+        assert words.grad is None

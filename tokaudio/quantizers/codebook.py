@@ -139,7 +139,6 @@ class Codebook(CodewordTable):
         self.revivals += 1
         self._restart()
 
-    @torch.no_grad()
     def update(self, vectors: Tensor, index: Tensor) -> int:
         """Move the averages towards the vectors `[N, D]` assigned to codes `[N]`, then revive dead codes.
 
@@ -149,14 +148,14 @@ class Codebook(CodewordTable):
         Returns:
             The number of codes revived.
         """
-        vectors = vectors.float()
-        if self.metric == "cosine":
-            lengths = vectors.norm(dim=-1, keepdim=True)
-            usable = torch.isfinite(lengths.sum())
-            vectors = vectors / lengths.clamp_min(1e-12)
-        else:
-            flat = vectors.flatten()
-            usable = torch.isfinite(flat.dot(flat))
+        return self.learn(self.compared(vectors), index)
+
+    @torch.no_grad()
+    def learn(self, compared: Tensor, index: Tensor) -> int:
+        """Do what `update` does with vectors `[N, D]` as they were compared."""
+        vectors = compared
+        flat = vectors.flatten()
+        usable = torch.isfinite(flat.dot(flat))
         if process_count() == 1 and (len(vectors) == 0 or not bool(usable)):
             return 0
         counts = torch.bincount(index, minlength=self.size).to(vectors.dtype)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 Gradient = Literal["straight-through", "rotation"]
 GRADIENTS: tuple[Gradient, ...] = ("straight-through", "rotation")
@@ -46,6 +47,32 @@ def pass_gradient(vectors: Tensor, words: Tensor, kind: Gradient = "straight-thr
     return passed
 
 
+def pull_together(
+    vectors: Tensor, words: Tensor, *, commitment: float, learned: bool = False, weights: Tensor | None = None
+) -> Tensor:
+    """Return the commitment loss of vectors to their codewords, plus, where those learn, that of codewords to vectors.
+
+    `commitment * |e - sg(q)|^2 + |q - sg(e)|^2`, each a mean over all numbers (van den Oord et al. 2017, equation 3);
+    the second term only if codewords learn by gradient. One difference serves both terms and their gradients.
+
+    Args:
+        vectors: `[B, T, D]`.
+        words: the codewords that they became `[B, T, D]`.
+        commitment: weight of the first term.
+        learned: whether the codewords learn by gradient.
+        weights: of the items `[B]`; None for one each.
+
+    Returns:
+        The loss, a scalar.
+
+    Example:
+        >>> pull_together(torch.tensor([[[3.0]]]), torch.tensor([[[1.0]]]), commitment=0.25)
+        tensor(1.)
+    """
+    loss: Tensor = _PullTogether.apply(vectors, words, (commitment, float(learned)), weights)
+    return loss
+
+
 def require_gradient(kind: str) -> None:
     """Raise `ValueError` unless `kind` names a way for gradients to pass.
 
@@ -65,6 +92,28 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         return gradients[0].to(ctx.dtype), None
+
+
+class _PullTogether(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, words: Tensor, terms: tuple[float, float], weights: Tensor | None) -> Tensor:
+        gap = vectors - words
+        pull = gap if weights is None else gap * weights.to(gap.dtype)[:, None, None]
+        ctx.save_for_backward(pull)
+        ctx.terms = terms
+        # The pull is the gap or nothing of it, or a share of both.
+        squares = pull.flatten().dot(gap.flatten()) / max(1, gap.numel())
+        return squares * sum(terms)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (pull,) = ctx.saved_tensors
+        scale = 2 * gradients[0] / max(1, pull.numel())
+        of_vectors, of_words = ctx.terms
+        to_vectors = pull * (scale * of_vectors) if ctx.needs_input_grad[0] else None
+        to_words = pull * (scale * -of_words) if of_words and ctx.needs_input_grad[1] else None
+        return to_vectors, to_words, None, None
 
 
 class _Rotation(torch.autograd.Function):

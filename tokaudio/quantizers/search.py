@@ -16,6 +16,8 @@ from torch import Tensor
 # A float32 dot product of D terms is off by at most about D * 2**-24 of the product of the norms; 4e-6 covers the
 # widths in use with room to spare (random errors grow with the square root of D).
 _ROUNDING = 4e-6
+# Numbers that are compared in float64 at once: few enough to stay in a processor's cache.
+_PIECE = 2**18
 
 
 def half_squares(codebook: Tensor) -> Tensor:
@@ -67,7 +69,10 @@ def two_least(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     compiled = _compiled() if scores.device.type == "cpu" and scores.dtype == torch.float32 else None
     if compiled is None:
         best, index = scores.min(dim=0)
-        return best, scores.scatter(0, index[None], torch.inf).amin(dim=0), index
+        # Without a copy, which would take as long as a search: the least is hidden for a moment.
+        second = scores.scatter_(0, index[None], torch.inf).amin(dim=0)
+        scores.scatter_(0, index[None], best[None])
+        return best, second, index
     best, second = scores.new_empty(scores.shape[1]), scores.new_empty(scores.shape[1])
     index = torch.empty(scores.shape[1], dtype=torch.int32)
     compiled(scores.detach().contiguous().numpy(), best.numpy(), second.numpy(), index.numpy())
@@ -94,7 +99,8 @@ def _imported() -> Any:
 def _decide(vectors: Tensor, codebook: Tensor, candidates: Tensor) -> Tensor:
     """Return the nearest candidate `[N]` of each vector `[N, D]`, by float64 differences; `candidates` is `[N, V]`."""
     row, column = candidates.nonzero(as_tuple=True)
-    pieces = zip(row.split(65536), column.split(65536), strict=True)
+    rows = max(1, _PIECE // codebook.shape[1])
+    pieces = zip(row.split(rows), column.split(rows), strict=True)
     distances = torch.cat([(vectors[r].double() - codebook[c].double()).square().sum(-1) for r, c in pieces])
     distances = distances.nan_to_num(nan=torch.inf, posinf=torch.inf)
     least = distances.new_full((len(vectors),), torch.inf).scatter_reduce(0, row, distances, "amin")

@@ -50,12 +50,12 @@ class MappedCodebook(CodewordTable):
         """Return the frozen vectors and the map."""
         return self.frozen, self.map.weight, self.map.bias
 
-    def find(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the index `[N]` of the nearest codeword of each vector `[N, D]`, and the codewords `[N, D]`."""
+    def find(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Search `[N, D]` for training: indices `[N]`, codewords `[N, D]` with a graph, and the vectors."""
         words = self.words()
         self._keep(words.detach())
         index = self.search(vectors.detach())
-        return index, F.embedding(index, words)
+        return index, F.embedding(index, words), vectors
 
     @torch.no_grad()
     def initialise(self, vectors: Tensor) -> None:
@@ -76,7 +76,7 @@ class MappedCodebook(CodewordTable):
         self.map.bias.copy_(from_first(mean.float()))
         self.ready.fill_(True)
 
-    def update(self, vectors: Tensor, index: Tensor) -> int:
+    def learn(self, compared: Tensor, index: Tensor) -> int:
         """Do nothing: the map learns by its gradient, and what is frozen neither moves nor dies."""
         return 0
 

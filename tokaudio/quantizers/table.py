@@ -49,27 +49,39 @@ class CodewordTable(nn.Module, ABC):
         """Set the codewords from vectors `[N, D]`."""
 
     @abstractmethod
-    def update(self, vectors: Tensor, index: Tensor) -> int:
-        """Learn from vectors `[N, D]` that were assigned to codes `[N]`; return the number of codes revived."""
+    def learn(self, compared: Tensor, index: Tensor) -> int:
+        """Learn from vectors `[N, D]` as `find` gave them, and their codes `[N]`; return how many codes were revived."""
 
     def searchable(self) -> Tensor:
         """Return the table as it is compared and looked up: unit rows under the cosine metric."""
-        words = self.words()
-        return F.normalize(words, dim=-1) if self.metric == "cosine" else words
+        return self.compared(self.words())
+
+    def compared(self, vectors: Tensor) -> Tensor:
+        """Return vectors `[..., D]` as they are compared: in float32, and as unit vectors under the cosine metric."""
+        return F.normalize(vectors.float(), dim=-1) if self.metric == "cosine" else vectors.float()
 
     def search(self, vectors: Tensor) -> Tensor:
         """Return the index `[N]` of the nearest codeword of each vector `[N, D]`; ties take the lowest index."""
         with torch.no_grad(), torch.autocast(vectors.device.type, enabled=False):
-            vectors = vectors.float()
-            if self.metric == "cosine":
-                vectors = F.normalize(vectors, dim=-1)
             table, halves = self._prepared()
-            return nearest(vectors, table, halves=halves)
+            return nearest(self.compared(vectors), table, halves=halves)
 
-    def find(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the index `[N]` of the nearest codeword of each vector `[N, D]`, and the codewords `[N, D]`."""
-        index = self.search(vectors.detach())
-        return index, self.lookup(index)
+    def find(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Search for training, where the graph of the vectors matters, and of codewords that learn by gradient.
+
+        Args:
+            vectors: `[N, D]`.
+
+        Returns:
+            The index `[N]` of the nearest codeword of each vector, the codewords `[N, D]`, and the vectors as they
+            were compared `[N, D]`.
+        """
+        compared = self.compared(vectors)
+        table, halves = self._prepared()
+        with torch.no_grad():
+            index = nearest(compared.detach(), table, halves=halves)
+        words = self.lookup(index) if self.learning == "gradient" else F.embedding(index, table)
+        return index, words, compared
 
     def lookup(self, index: Tensor) -> Tensor:
         """Return the codewords `[..., D]` of indices `[...]`."""

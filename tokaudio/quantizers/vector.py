@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
 from tokaudio.quantizers.codebook import Codebook
-from tokaudio.quantizers.gradients import Gradient, pass_gradient, require_gradient
+from tokaudio.quantizers.gradients import Gradient, pass_gradient, pull_together, require_gradient
 from tokaudio.quantizers.projection import Projection
 from tokaudio.quantizers.table import CodewordTable, Learning, Metric
 
@@ -83,7 +82,7 @@ class VectorQuantizer(Quantizer):
     def search(self, latents: Tensor) -> Tensor:
         """Return codes `[B, T]` of vectors `[B, D, T]`."""
         with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
-            rows = self.down(latents.float().transpose(1, 2))
+            rows = self._rows(latents)
             return self.book.search(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -106,8 +105,7 @@ class VectorQuantizer(Quantizer):
     def initialise(self, latents: Tensor) -> None:
         """Set the codebook by k-means over vectors `[N, D]`."""
         with torch.no_grad():
-            rows = self.down(latents.float())
-            self.book.initialise(F.normalize(rows, dim=-1) if self.book.metric == "cosine" else rows)
+            self.book.initialise(self.book.compared(self.down(latents.float())))
 
     def forward(
         self,
@@ -127,34 +125,28 @@ class VectorQuantizer(Quantizer):
         """
         self.require_depth(num_codebooks)
         with torch.autocast(latents.device.type, enabled=False):
-            rows = self.down(latents.float().transpose(1, 2))
+            rows = self._rows(latents)
             if self.training and not bool(self.book.ready):
                 self.book.initialise(rows.detach().flatten(0, 1))
-            codes, words = (found.unflatten(0, rows.shape[:2]) for found in self.book.find(rows.flatten(0, 1)))
-            source = rows if anchor is None else self.down(anchor.float().transpose(1, 2))
-            target = F.normalize(source, dim=-1) if self.book.metric == "cosine" else source
-            loss = self._loss(target, words, weights)
-            stats = self._learn(rows.detach(), codes, weights) if self.training else {}
+            found = self.book.find(rows.flatten(0, 1))
+            codes, words, compared = (part.unflatten(0, rows.shape[:2]) for part in found)
+            source = compared if anchor is None else self.book.compared(self._rows(anchor))
+            learned = self.book.learning == "gradient"
+            loss = pull_together(source, words, commitment=self.commitment, learned=learned, weights=weights)
+            stats = self._learn(compared.detach(), codes, weights) if self.training else {}
             quantized: Tensor = self.up(pass_gradient(rows, words, self.gradient))
         return QuantizerOutput(quantized.transpose(1, 2), codes[:, None], loss, stats)
 
+    def _rows(self, latents: Tensor) -> Tensor:
+        """Return what is searched, `[B, T, d]` in float32, of vectors `[B, D, T]`."""
+        rows: Tensor = self.down(latents.float().transpose(1, 2).contiguous())
+        return rows
+
     def _learn(self, rows: Tensor, codes: Tensor, weights: Tensor | None) -> dict[str, Tensor]:
-        """Teach the codebook what rows `[B, T, d]` became, and return figures."""
+        """Teach the codebook what rows `[B, T, d]`, as they were compared, became; return figures."""
         taught = slice(None) if weights is None or bool(weights.all()) else weights.bool()
-        revived = self.book.update(rows[taught].flatten(0, 1), codes[taught].flatten())
+        revived = self.book.learn(rows[taught].flatten(0, 1), codes[taught].flatten())
         return {"revived": torch.tensor(float(revived)), "perplexity": perplexity(codes, self.book.size)}
-
-    def _loss(self, target: Tensor, words: Tensor, weights: Tensor | None) -> Tensor:
-        """Commitment of the encoder to the codebook and, under gradient learning, of the codebook to the encoder."""
-        loss = self.commitment * _distance(target, words.detach(), weights)
-        return loss + _distance(words, target.detach(), weights) if self.book.learning == "gradient" else loss
-
-
-def _distance(found: Tensor, wanted: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the mean squared difference of `[B, T, d]`, where items count by their weights `[B]`."""
-    if weights is None:
-        return F.mse_loss(found, wanted)
-    return (F.mse_loss(found, wanted, reduction="none").mean((1, 2)) * weights).mean()
 
 
 def perplexity(codes: Tensor, size: int) -> Tensor:
