@@ -36,7 +36,7 @@ class Frames(Protocol):
         """Yield some columns of all rows as float32 `[n, d]`, n at most [`BLOCK`][tokaudio.training.frames.BLOCK]."""
 
     def take(self, rows: Tensor, columns: slice = ALL) -> Tensor:
-        """Return some columns of the rows of ascending numbers `[n]` as float32 `[n, d]`."""
+        """Return some columns of the rows of different, ascending numbers `[n]` as float32 `[n, d]`."""
 
 
 class FramesInMemory:
@@ -60,8 +60,9 @@ class FramesInMemory:
         return (block[:, columns].float() for block in self._rows.split(BLOCK))
 
     def take(self, rows: Tensor, columns: slice = ALL) -> Tensor:
-        """Return some columns of some rows as float32 `[n, d]`."""
-        return self._rows[:, columns][rows].float()
+        """Return some columns of some rows as float32 `[n, d]`; of all rows without a copy."""
+        chosen = self._rows[:, columns]
+        return (chosen if len(rows) == len(chosen) else chosen[rows]).float()
 
 
 class FramesOnDisk:
