@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tests.near import assert_near
 from tokaudio.nn.stages import stage_of
+from tokaudio.nn.window_attention import windowed
 from tokaudio.nn.window_transformer import WindowLayer, frequencies, window_layers
 
 
@@ -78,7 +79,7 @@ def test_blocks_give_what_the_whole_gives(window: tuple[int, int], sizes: list[i
 def test_a_stage_waits_for_no_more_than_its_window_and_keeps_no_more():
     stage = filled(WindowLayer(16, (4, 3), head=8)).stage()
     assert [len(stage(normal(10, 16), False)), len(stage(normal(10, 16), False))] == [7, 10]
-    assert len(stage._seen[0]) == 4 + 3 and len(stage._waiting) == 3
+    assert stage._seen[0].shape[1] == 4 + 3 and len(stage._waiting) == 3
     assert len(stage(normal(0, 16), True)) == 3
 
 
@@ -86,8 +87,7 @@ def test_a_stage_waits_for_no_more_than_its_window_and_keeps_no_more():
 def test_positions_matter_by_their_distance_only():
     layer = filled(WindowLayer(16, (4, 4), head=8))
     steps = normal(1, 9, 16)
-    visible = layer.visible(0, 9, 0, 9, steps)
-    early, late = (layer.attend(*layer.heads(steps, start), visible) for start in (0, 1000))
+    early, late = (windowed(*layer.heads(steps, start), layer.window) for start in (0, 1000))
     assert_near(late, early, within=1e-3)
 
 

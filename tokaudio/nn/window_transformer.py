@@ -7,11 +7,12 @@ turned by its position, a gated feed-forward part, layer scale. A step waits for
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tokaudio.nn.products import gated_product, product
 from tokaudio.nn.stages import Sequence, Stage
-from tokaudio.nn.transformer import Rotation, rotate
+from tokaudio.nn.transformer import Rotation
+from tokaudio.nn.window_attention import turned_heads, windowed
 
 _BASE = 10_000.0
 
@@ -54,59 +55,31 @@ class WindowLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, D, T]` to `[B, D, T]`."""
         steps = x.transpose(1, 2)
-        count = steps.shape[1]
-        seen = self.attend(*self.heads(steps, 0), self.visible(0, count, 0, count, x))
-        return self.finish(steps, seen).transpose(1, 2)
+        return self.finish(steps, windowed(*self.heads(steps, 0), self.window)).transpose(1, 2)
 
     def stage(self) -> Stage:
         """Return a fresh stage."""
         return WindowStage(self)
 
     def heads(self, steps: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values `[..., n, H, d]` of steps `[..., n, D]` from position `start` on."""
-        parts = self.qkv(self.norm1(steps)).unflatten(-1, (3, -1, self.head))
-        query, key, value = parts.unbind(-3)
+        """Return queries, keys and values `[..., H, n, d]` of steps `[..., n, D]` from position `start` on."""
+        parts = product(self.qkv, self.norm1(steps)).unflatten(-1, (3, -1, self.head))
         rotation = self.rotation(start, steps.shape[-2], steps.device)
-        return self._turned(self.query_norm(query), rotation), self._turned(self.key_norm(key), rotation), value
-
-    def _turned(self, heads: Tensor, rotation: Rotation) -> Tensor:
-        half = self.head // 2
-        return torch.cat([rotate(heads[..., :half], rotation), heads[..., half:]], dim=-1)
+        query, key = (turned_heads(parts, i, norm, rotation) for i, norm in enumerate((self.query_norm, self.key_norm)))
+        return query, key, parts.select(-3, 2).transpose(-3, -2).contiguous()
 
     def rotation(self, start: int, count: int, device: torch.device) -> Rotation:
-        """Return cosines and sines of `count` positions from `start` on, `[count, 1, head / 4]` each.
+        """Return cosines and sines of `count` positions from `start` on, `[count, head / 4]` each.
 
         In float32 throughout, as published models were trained and are run.
         """
         phases = torch.arange(start, start + count, device=device).float()[:, None] * frequencies(self.head, device)
-        return phases.cos()[:, None], phases.sin()[:, None]
-
-    def visible(self, first: int, count: int, first_key: int, keys: int, like: Tensor) -> Tensor:
-        """Return what is added to the scores `[count, keys]` of steps from `first` on: 0 in their windows, else -inf.
-
-        Args:
-            first: position of the first step that looks.
-            count: steps that look.
-            first_key: position of the first step that is there to be seen.
-            keys: steps that are.
-            like: has the dtype and device of the result.
-        """
-        steps = torch.arange(first, first + count, device=like.device)[:, None]
-        distance = torch.arange(first_key, first_key + keys, device=like.device) - steps
-        hidden = (distance < -self.window[0]) | (distance > self.window[1])
-        return like.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)
-
-    @staticmethod
-    def attend(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-        """Return what queries `[..., n, H, d]` find among keys and values `[..., m, H, d]`, as `[..., n, D]`."""
-        query, key, value = (part.transpose(-3, -2) for part in (query, key, value))
-        return F.scaled_dot_product_attention(query, key, value, visible).transpose(-3, -2).flatten(-2)
+        return phases.cos(), phases.sin()
 
     def finish(self, steps: Tensor, seen: Tensor) -> Tensor:
         """Return the layer's results `[..., n, D]` of steps and of what they found."""
-        steps = torch.addcmul(steps, self.scale1, self.out(seen))
-        passed, gate = self.up(self.norm2(steps)).chunk(2, dim=-1)
-        return torch.addcmul(steps, self.scale2, self.down(passed * F.silu(gate)))
+        steps = torch.addcmul(steps, self.scale1, product(self.out, seen))
+        return torch.addcmul(steps, self.scale2, gated_product(self.up, self.down, self.norm2(steps)))
 
 
 class WindowStage:
@@ -136,14 +109,12 @@ class WindowStage:
         count = end - self._done
         if self._waiting is None or self._query is None or self._seen is None or not count:
             return block[:0]
-        near = slice(0, end + after - self._first)
-        keys, values = self._seen[0][near], self._seen[1][near]
-        visible = layer.visible(self._done, count, self._first, len(keys), block)
-        seen_by = layer.attend(self._query[None, :count], keys[None], values[None], visible)[0]
+        keys, values = self._seen
+        seen_by = windowed(self._query[:, :count], keys, values, layer.window, self._done - self._first)
         out = layer.finish(self._waiting[:count], seen_by)
-        self._waiting, self._query = self._waiting[count:].clone(), self._query[count:].clone()
+        self._waiting, self._query = self._waiting[count:].clone(), self._query[:, count:].clone()
         kept = max(0, end - before)
-        self._seen = self._seen[0][kept - self._first :].clone(), self._seen[1][kept - self._first :].clone()
+        self._seen = keys[:, kept - self._first :].clone(), values[:, kept - self._first :].clone()
         self._done, self._first = end, kept
         return out
 
@@ -170,4 +141,5 @@ def window_layers(dim: int, depth: int, window: tuple[int, int], *, head: int) -
 
 
 def _joined(before: Tensor | None, steps: Tensor) -> Tensor:
-    return steps if before is None or not len(before) else torch.cat([before, steps])
+    """Return steps `[..., n, D]` after those before them."""
+    return steps if before is None or not before.shape[-2] else torch.cat([before, steps], dim=-2)

@@ -34,6 +34,8 @@ def make(
     spec = TokenizerSpec("tiny-stable", "compression", rate, 2 * patch, books, chunking="state")
     codec = StableCodec(spec, side, side, patch=patch, stages=grid, soft_clip=soft_clip, trained_levels=(17,) * 6)
     codec.eval().requires_grad_(False)
+    # So that signals of some seconds take several blocks.
+    codec.block_seconds = 1.0
     for name, value in codec.named_parameters():
         if value.dim() == 1:
             value.add_(0.4 * torch.rand_like(value) - 0.2)
@@ -272,3 +274,18 @@ def test_our_configuration_is_judged():
             StableCodec.from_config(config | change)
     with pytest.raises(CheckpointError, match="a frame is 10 samples"):
         StableCodec.from_config(config | {"patch": 10})
+
+
+def test_a_stream_of_few_frames_answers_as_soon_as_windows_are_complete():
+    codec, sound = make(PLAIN, GRIDS["2x15625_700bps"], rate=16_000, patch=20), noise(4_000)
+    codec.block_seconds = 20.0
+    stream = codec.streaming(block_frames=3).encoder
+    pieces = [stream.push(piece[None]) for piece in sound.split(200)]
+    # Behind: a block that is not full, the window of the one layer, and what the convolutions reach.
+    assert all(piece.shape[1] for piece in pieces[5:])
+    codes = torch.cat([*pieces, stream.flush()], dim=1)
+    wanted = codec.encode(sound).codes[0]
+    assert codes.shape == wanted.shape
+    assert (codes == wanted).float().mean() > 0.98
+    with pytest.raises(ValueError, match="block_frames must be at least 1"):
+        codec.streaming(block_frames=0)

@@ -13,6 +13,7 @@ from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.stable_codec import StableSide, stable_decoder, stable_encoder
 from tokaudio.quantizers.residual_scalar import ResidualScalarQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
+from tokaudio.tokenizers.base import Streaming
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.fields import known_facts
 from tokaudio.tokenizers.families.stablecodec_files import (
@@ -54,6 +55,8 @@ class StableCodec(Codec):
     """
 
     FAMILY, TITLE = "stablecodec", "Stable Codec"
+    # Nearly all the work is products with wide weights, which every block reads anew.
+    block_seconds = 20.0
 
     def __init__(
         self,
@@ -120,6 +123,20 @@ class StableCodec(Codec):
             other = StableCodec.from_config(config)
         other.encoder, other.quantizer, other.decoder = self.encoder, quantizer.to(self.device), self.decoder
         return other.train(self.training)
+
+    def streaming(self, *, num_codebooks: int | None = None, block_frames: int | None = None) -> Streaming:
+        """Return an encoder and a decoder for sound that arrives in pieces.
+
+        Args:
+            num_codebooks: use only the first so many codebooks; None for all.
+            block_frames: give results after every so many frames (1 for every 40 ms), as far as windows are complete,
+                and not after thirty seconds. Runs with one number of frames agree to the last bit; with another, and
+                with `encode`, up to rounding, which decides next to an edge of the grid.
+
+        Raises:
+            ValueError: if a number is out of range.
+        """
+        return self._answering(super().streaming(num_codebooks=num_codebooks), block_frames)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> StableCodec:
