@@ -50,7 +50,7 @@ class CodewordTable(nn.Module, ABC):
 
     @abstractmethod
     def learn(self, compared: Tensor, index: Tensor) -> int:
-        """Learn from vectors `[N, D]` as `find` gave them, and their codes `[N]`; return how many codes were revived."""
+        """Learn from vectors `[N, D]` as `find` gave them, and their codes `[N]`; return how many were revived."""
 
     def searchable(self) -> Tensor:
         """Return the table as it is compared and looked up: unit rows under the cosine metric."""

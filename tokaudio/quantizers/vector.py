@@ -157,5 +157,5 @@ def perplexity(codes: Tensor, size: int) -> Tensor:
         tensor(4.)
     """
     share = torch.bincount(codes.flatten(), minlength=size).float()
-    share = share / share.sum()
+    share = share / share.sum().clamp_min(1.0)
     return torch.exp(-(share * share.clamp_min(1e-12).log()).sum()).round(decimals=4)
