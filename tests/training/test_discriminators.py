@@ -88,6 +88,7 @@ def test_white_noise_has_a_spectrum_of_its_own_power():
 def test_bands_have_filters_of_their_own():
     judge = SpectrumDiscriminator(64, 4, bands=((0.0, 0.5), (0.5, 1.0)), dilations=(1,))
     assert judge.edges == [(0, 16), (16, 33)]
+    assert [map.shape[-1] for map in judge(noise()).features] == [16, 8, 8, 17, 9, 9]
     low = torch.cos(torch.arange(640) * (2 * torch.pi * 4 / 64))[None]
     with torch.no_grad():
         quiet, loud = judge(0 * low).features, judge(low).features

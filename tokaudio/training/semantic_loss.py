@@ -125,7 +125,7 @@ class SemanticLoss(nn.Module):
             exists: which frames of the vectors count `[B, T]`; all by default.
         """
         with torch.no_grad():
-            wanted = self.norm(align_frames(features.detach().float(), vectors.shape[-1], self.ratio))
+            wanted = self.norm(align_frames(features.float(), vectors.shape[-1], self.ratio))
         found = self.projection(vectors).float()
         if self.kind == "time":
             mask = 1.0 if exists is None else exists[:, None].float()
