@@ -122,7 +122,7 @@ class Codebook(CodewordTable):
         """Return the codewords `[..., D]` of indices `[...]`."""
         words = F.embedding(index, self.table)
         # Rows are normalised after they are taken: the graph must not hold the table, which revival writes into.
-        return F.normalize(words, dim=-1) if self.metric == "cosine" else words
+        return self.compared(words).to(words.dtype) if self.metric == "cosine" else words
 
     @torch.no_grad()
     def initialise(self, vectors: Tensor, *, iterations: int = 10) -> None:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
+from tokaudio.quantizers.projection import projection
 
 # The bounds reach this far (relatively) beyond the outermost levels, so that those can be reached (appendix A.1); but
 # never so far (in levels) that rounding finds a level beyond the outermost, as it would with 1,002 levels and more.
@@ -53,8 +54,7 @@ class FiniteScalarQuantizer(Quantizer):
             raise ValueError(f"levels {list(levels)} make {math.prod(levels)} codes; the most is {2**31 - 1}")
         self.dim, self.levels, self.codebook_sizes = dim, tuple(levels), (math.prod(levels),)
         width = len(self.levels)
-        self.down: nn.Module = nn.Linear(dim, width) if dim != width else nn.Identity()
-        self.up: nn.Module = nn.Linear(width, dim) if dim != width else nn.Identity()
+        self.down, self.up = projection(dim, width), projection(width, dim)
         radix = [math.prod(self.levels[:place]) for place in range(width)]
         self.register_buffer("_levels", torch.tensor(self.levels), persistent=False)
         self.register_buffer("_radix", torch.tensor(radix), persistent=False)
@@ -97,11 +97,12 @@ class FiniteScalarQuantizer(Quantizer):
     def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
         """Quantize `[B, D, T]`; gradients pass straight through the rounding."""
         self.require_depth(num_codebooks)
-        rows = self.bound(self.down(latents.transpose(1, 2)).float())
-        # Straight through: the value of the level to the last bit, the gradient of the row.
-        rounded = _nearest_level(rows).detach() + (rows - rows.detach())
-        half = self._levels // 2
-        digits = rounded.detach().long() + half
-        quantized: Tensor = self.up(rounded / half)
-        codes = (digits * self._radix).sum(-1)[:, None]
+        with torch.autocast(latents.device.type, enabled=False):
+            rows = self.bound(self.down(latents.float().transpose(1, 2)))
+            # Straight through: the value of the level to the last bit, the gradient of the row.
+            rounded = _nearest_level(rows).detach() + (rows - rows.detach())
+            half = self._levels // 2
+            digits = rounded.detach().long() + half
+            quantized: Tensor = self.up(rounded / half)
+            codes = (digits * self._radix).sum(-1)[:, None]
         return QuantizerOutput(quantized.transpose(1, 2), codes, latents.new_zeros(()))

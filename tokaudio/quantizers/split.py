@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
 from tokaudio.quantizers.codebook import Learning, Metric
+from tokaudio.quantizers.projection import Projection
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 
 
@@ -27,9 +28,9 @@ class ResidualSide(nn.Module):
 
     def __init__(self, dim: int, width: int | None, chain: ResidualVectorQuantizer) -> None:
         super().__init__()
-        self.inward: nn.Module = nn.Linear(dim, width, bias=False) if width else nn.Identity()
+        self.inward: nn.Module = Projection(dim, width, bias=False) if width else nn.Identity()
         self.chain = chain
-        self.outward: nn.Module = nn.Linear(width, dim, bias=False) if width else nn.Identity()
+        self.outward: nn.Module = Projection(width, dim, bias=False) if width else nn.Identity()
 
     def narrow(self, latents: Tensor) -> Tensor:
         """Map `[B, D, T]` to the space of the search `[B, d, T]`."""

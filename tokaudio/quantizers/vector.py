@@ -92,15 +92,14 @@ class VectorQuantizer(Quantizer):
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Return vectors `[B, D, T]` of codes `[B, T]` that are known to be in range."""
-        vectors: Tensor = self.up(self.book.lookup(codes))
-        return vectors.transpose(1, 2)
+        words = self.book.lookup(codes)
+        return self._as_weights(self.up(words)).transpose(1, 2)
 
     def codebook(self, index: int) -> Tensor:
         """Return the codebook as vectors `[V, D]` in the space of the latents."""
         if index != 0:
             raise IndexError(f"this quantizer has one codebook, index 0; got {index}")
-        table: Tensor = self.up(self.book.searchable())
-        return table
+        return self._as_weights(self.up(self.book.searchable()))
 
     def initialise(self, latents: Tensor) -> None:
         """Set the codebook by k-means over vectors `[N, D]`."""
@@ -134,8 +133,12 @@ class VectorQuantizer(Quantizer):
             learned = self.book.learning == "gradient"
             loss = pull_together(source, words, commitment=self.commitment, learned=learned, weights=weights)
             stats = self._learn(compared.detach(), codes, weights) if self.training else {}
-            quantized: Tensor = self.up(pass_gradient(rows, words, self.gradient))
+            quantized = self._as_weights(self.up(pass_gradient(rows, words, self.gradient)))
         return QuantizerOutput(quantized.transpose(1, 2), codes[:, None], loss, stats)
+
+    def _as_weights(self, vectors: Tensor) -> Tensor:
+        """Return vectors in the type of the weights, which is that of a model around them."""
+        return vectors.to(self.book.sources()[-1].dtype)
 
     def _rows(self, latents: Tensor) -> Tensor:
         """Return what is searched, `[B, T, d]` in float32, of vectors `[B, D, T]`."""
