@@ -84,8 +84,10 @@ def test_broken_recordings_are_skipped_listed_and_counted(cli: Cli, here: Path) 
 
 
 def test_manifests_and_conditions(cli: Cli, here: Path) -> None:
-    document = json.loads(cli("fit-kmeans", "all.jsonl", *SHORT, "--where", "split=train", "--json").out)
+    quick = ("--restarts", "1", "--steps", "0")
+    document = json.loads(cli("fit-kmeans", "all.jsonl", *SHORT, *quick, "--where", "split=train", "--json").out)
     assert document["data"]["files"] == 2
+    assert [book["steps"] for book in document["codebooks"]] == [document["options"]["steps"], 0] == [0, 0]
     both = json.loads(cli("fit-kmeans", "data/a.wav", "data/deep/c.wav", *SHORT, "-f", "--json").out)
     assert both["data"]["sha256"] == document["data"]["sha256"]
     Path("bad.jsonl").write_text('{"path": "data/a.wav"}\n{"voice": "ann"}\n')
@@ -134,7 +136,11 @@ def test_interrupted_and_gone_on_with(cli: Cli, here: Path, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr("tokaudio.cli.fitting.FitProgress.fitted", stop)
         done = cli("fit-kmeans", "data", *SHORT, "-f")
-    assert done.code == 130 and "interrupted" in done.err and Path("out.unfinished").is_dir()
+    kept = Path("out.unfinished").absolute()
+    told = f"tokaudio: interrupted; what is done is kept in {kept}, and the same command goes on from there\n"
+    assert (done.code, done.err) == (130, told) and kept.is_dir()
+    again = cli("encode", "data/a.wav", "a.npz", "-t", "./nowhere")
+    assert again.code == 2 and "interrupted" not in again.err
     other = cli("fit-kmeans", "data", *SHORT[:-1], "out", "--seed", "1", "-f")
     assert other.code == 0 and not Path("out.unfinished").exists(), "-f gives up the other one"
     with monkeypatch.context() as patch:

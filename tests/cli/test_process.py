@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from tests.cli.support import names
+from tests.training.speech import write_backbone
 from tokaudio import Tokens, tokenizer_spec
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +135,21 @@ def test_interrupted_while_working(tmp_path: Path, command: str, number: signal.
     assert process.returncode == code
     assert err == "tokaudio: interrupted; finished files are kept, unfinished ones are removed\n"
     assert names(tmp_path) == [source.name]
+
+
+def test_an_interrupted_fit_says_how_to_go_on(tmp_path: Path) -> None:
+    write_backbone(tmp_path / "backbone")
+    long_audio(tmp_path / "in.wav")
+    out, work = tmp_path / "units", tmp_path / "units.unfinished"
+    arguments = ["fit-kmeans", str(tmp_path / "in.wav"), "--backbone", str(tmp_path / "backbone"), "--layers", "2"]
+    arguments += ["-k", "4", "-o", str(out)]
+    with subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: (work / "frames.bin").exists() and (work / "frames.bin").stat().st_size > 0)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == f"tokaudio: interrupted; what is done is kept in {work}, and the same command goes on from there\n"
+    assert work.is_dir() and not out.exists()
 
 
 def test_interrupted_while_importing(place: Path) -> None:

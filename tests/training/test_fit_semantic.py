@@ -84,7 +84,7 @@ def tokenizer_input(sound: Sound) -> torch.Tensor:
 
 
 def test_the_record(data: list[Sound], tmp_path: Path) -> None:
-    record = fit(data, tmp_path / "units", seed=3, restarts=1, max_frames=100, dtype=torch.float32)
+    record = fit(data, tmp_path / "units", seed=3, restarts=1, steps=0, max_frames=100, dtype=torch.float32)
     assert record["options"] == {
         "layers": [3, 1],
         "codebook_size": [8, 8],
@@ -92,11 +92,13 @@ def test_the_record(data: list[Sound], tmp_path: Path) -> None:
         "stages": 1,
         "seed": 3,
         "restarts": 1,
+        "steps": 0,
         "most_frames": 100,
         "features": "float32",
         "allow_truncated": False,
         "device": "cpu",
     }
+    assert [book["steps"] for book in record["codebooks"]] == [0, 0]
     assert record["data"]["frames"] == 100 and record["data"]["files"] == 3
     assert record["data"]["hours"] == pytest.approx(2 / 3600)
     assert record["fingerprint"] == Tokenizer.from_pretrained(tmp_path / "units").fingerprint

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+_BY_SIGNAL = 128
 _THREADS = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}
 
 
@@ -25,6 +26,11 @@ def main() -> int:
         os.environ.setdefault(name, value)
     _own_stderr()
     code = run(sys.argv[1:], abrupt=True)
+    if code >= _BY_SIGNAL:
+        # What threads still compute is of no use, and the interpreter would wait for it.
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(code)
     # All is said and done: a signal that comes while the interpreter ends changes nothing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
@@ -49,7 +55,7 @@ def run(arguments: Sequence[str], *, abrupt: bool = False) -> int:
         2
     """
     from tokaudio.cli.failures import report_failure
-    from tokaudio.cli.signals import MESSAGE, interruptible
+    from tokaudio.cli.signals import interruptible
 
     # Not list(): here that name is the module of the command, once it has been imported.
     arguments = [*arguments]
@@ -62,7 +68,7 @@ def run(arguments: Sequence[str], *, abrupt: bool = False) -> int:
                 return report_failure(error, as_json="--json" in arguments, debug="--debug" in arguments)
             code = 130
         if interruption.code is not None or code == 130:
-            sys.stderr.write(MESSAGE)
+            sys.stderr.write(interruption.message)
             return interruption.code or 130
     return code
 

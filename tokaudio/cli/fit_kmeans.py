@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,9 @@ Stages = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
 Restarts = Annotated[int, typer.Option("--restarts", min=1, help="Starts of each k-means; the best goes on.")]
+Steps = Annotated[
+    int, typer.Option("--steps", min=0, help="Lloyd's steps in full width, at most; 0 with --restarts 1 is quick.")
+]
 MaxHours = Annotated[
     float | None, typer.Option("--max-hours", min=0.0, help="Use so much audio at most, drawn by the seed.")
 ]
@@ -55,6 +58,7 @@ def fit_kmeans(  # noqa: PLR0917 - typer reads options from parameters
     stages: Stages = 1,
     seed: Seed = 0,
     restarts: Restarts = 2,
+    steps: Steps = 5,
     max_hours: MaxHours = None,
     max_frames: MaxFrames = None,
     where: Where = None,
@@ -83,46 +87,16 @@ def fit_kmeans(  # noqa: PLR0917 - typer reads options from parameters
         raise refuse(f"-k {codebook_size}", f"there are {len(numbers)} layers", "give one number, or one per layer")
     found = find_sounds(data, where or ())
 
-    import torch
+    from tokaudio.cli.fitting import fit_and_tell
 
-    from tokaudio.cli.fitting import FitProgress, tell
-    from tokaudio.cli.loading import choose_device
-    from tokaudio.tokenizers.backbones import load_backbone
-    from tokaudio.training.extraction import Sound
-    from tokaudio.training.fit_semantic import fit_semantic_tokenizer
-
-    place = choose_device(device)
-    model = load_backbone(backbone, layers=max(numbers))
     report = Report("read", quiet=quiet, as_json=as_json, debug=debug, batch=True, ignored=found.ignored)
-    for path, error in found.failures:
-        report.fail(path, error)
-    sounds = [Sound(str(one.path), one.name) for one in found.recordings]
-    most = [] if max_hours is None else [3600 * max_hours]
-    most += [] if max_frames is None else [max_frames * model.sizes.hop_length / 16_000]
-    with FitProgress(report, sounds, min(most, default=None)) as progress:
-        fit = fit_semantic_tokenizer(
-            sounds,
-            model,
-            numbers,
-            folder,
-            codebook_size=sizes[0] if len(sizes) == 1 else sizes,
-            groups=groups,
-            stages=stages,
-            seed=seed,
-            restarts=restarts,
-            max_hours=max_hours,
-            max_frames=max_frames,
-            dtype=torch.float32 if float32 else torch.float16,
-            allow_truncated=allow_truncated,
-            device=place,
-            threads=options.threads(jobs, place),
-            name=name,
-            backbone_name=Path(backbone).name,
-            licence=licence,
-            start_over=force,
-            listener=progress,
-        )
-    return tell(fit, folder, report, progress)
+    settings: dict[str, Any] = {"groups": groups, "stages": stages, "seed": seed, "restarts": restarts, "steps": steps}
+    settings |= {"codebook_size": sizes[0] if len(sizes) == 1 else sizes, "max_hours": max_hours}
+    settings |= {"max_frames": max_frames, "allow_truncated": allow_truncated, "start_over": force}
+    settings |= {"name": name, "licence": licence}
+    return fit_and_tell(
+        found, backbone, numbers, folder, report, settings=settings, float32=float32, device=device, jobs=jobs
+    )
 
 
 def _check_output(folder: Path, force: bool) -> None:

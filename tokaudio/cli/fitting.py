@@ -1,19 +1,76 @@
-"""What `fit-kmeans` shows while it works and says at the end."""
+"""What `fit-kmeans` does, shows while it works, and says at the end."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
+from tokaudio.cli import options
 from tokaudio.cli.failures import DONE, SOME_FAILED, printable
+from tokaudio.cli.loading import choose_device
 from tokaudio.cli.progress import Meter, meter
 from tokaudio.cli.report import Report, emit, emit_json
+from tokaudio.cli.signals import orderly, say_when_interrupted
+from tokaudio.cli.sounds import Found
+from tokaudio.tokenizers.backbones import load_backbone
 from tokaudio.training.extraction import Entry, Listener, Sound
-from tokaudio.training.fit_semantic import SemanticFit
+from tokaudio.training.fit_semantic import SemanticFit, fit_semantic_tokenizer, work_folder
+
+
+def fit_and_tell(
+    found: Found,
+    backbone: str,
+    layers: Sequence[int],
+    folder: Path,
+    report: Report,
+    *,
+    settings: Mapping[str, Any],
+    float32: bool,
+    device: str,
+    jobs: int,
+) -> int:
+    """Fit a tokenizer to recordings, print the summary, and return the exit code.
+
+    Args:
+        found: recordings, and what could not be read of manifests.
+        backbone: folder or name of the speech model.
+        layers: numbers of hidden states.
+        folder: of the tokenizer.
+        report: takes the failures.
+        settings: further options of `fit_semantic_tokenizer`.
+        float32: whether features are kept so on disk.
+        device: as the user gave it.
+        jobs: pieces that are computed at once on the CPU.
+    """
+    place = choose_device(device)
+    model = load_backbone(backbone, layers=max(layers))
+    for path, error in found.failures:
+        report.fail(path, error)
+    sounds = [Sound(str(one.path), one.name) for one in found.recordings]
+    most = [] if settings["max_hours"] is None else [3600 * settings["max_hours"]]
+    most += [] if settings["max_frames"] is None else [settings["max_frames"] * model.sizes.hop_length / 16_000]
+    unfinished = printable(str(work_folder(folder)))
+    say_when_interrupted(f"what is done is kept in {unfinished}, and the same command goes on from there")
+    with orderly(), FitProgress(report, sounds, min(most, default=None)) as progress:
+        fit = fit_semantic_tokenizer(
+            sounds,
+            model,
+            layers,
+            folder,
+            dtype=torch.float32 if float32 else torch.float16,
+            device=place,
+            threads=options.threads(jobs, place),
+            backbone_name=Path(backbone).name,
+            listener=progress,
+            **settings,
+        )
+    return tell(fit, folder, report, progress)
 
 
 class FitProgress(Listener):

@@ -25,10 +25,12 @@ class Interruption:
     Attributes:
         code: exit code that the signal asks for, 128 + its number; None while there was none.
         writing: whether files are being written, so that the end must be orderly.
+        message: what is said then, with its newline.
     """
 
     code: int | None = None
     writing: bool = False
+    message: str = MESSAGE
 
 
 _current = Interruption()
@@ -48,7 +50,7 @@ def interruptible(*, abrupt: bool = False) -> Iterator[Interruption]:
         ...     interruption.code is None
         True
     """
-    _current.code, _current.writing = None, False
+    _current.code, _current.writing, _current.message = None, False, MESSAGE
 
     def handle(number: int, frame: FrameType | None) -> None:
         again = _current.code is not None
@@ -88,7 +90,19 @@ def orderly() -> Iterator[None]:
         _current.writing = False
 
 
+def say_when_interrupted(what: str) -> None:
+    r"""Say that a signal which comes from now on leaves something else behind than finished files.
+
+    Example:
+        >>> with interruptible() as interruption:
+        ...     say_when_interrupted("the same command goes on")
+        ...     interruption.message
+        'tokaudio: interrupted; the same command goes on\n'
+    """
+    _current.message = f"tokaudio: interrupted; {what}\n"
+
+
 def leave() -> None:
     """End the process at once, with the message and the exit code of the signal that came."""
-    os.write(2, MESSAGE.encode())
+    os.write(2, _current.message.encode())
     os._exit(_current.code or 130)

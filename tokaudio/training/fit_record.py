@@ -25,7 +25,7 @@ FILE_NAME = "fit.json"
 _FORMAT, _VERSION = "tokaudio-fit", 1
 # Written in this order, so that a folder with a configuration has all the rest.
 _FILES = ("model.safetensors", "README.md", "self_check.json", FILE_NAME, "config.json")
-_OPTIONS = ("groups", "stages", "seed", "restarts", "most_frames", "features", "allow_truncated", "device")
+_OPTIONS = ("groups", "stages", "seed", "restarts", "steps", "most_frames", "features", "allow_truncated", "device")
 _HASHED = "SHA-256 of the sorted SHA-256 of the contents of all used files, in hexadecimal digits, a line each"
 
 

@@ -60,6 +60,7 @@ def fit_semantic_tokenizer(
     stages: int = 1,
     seed: int = 0,
     restarts: int = 2,
+    steps: int = 5,
     max_hours: float | None = None,
     max_frames: int | None = None,
     dtype: torch.dtype = torch.float16,
@@ -88,6 +89,7 @@ def fit_semantic_tokenizer(
         stages: codebooks per group, each for what the ones before it leave over.
         seed: of everything random.
         restarts: starts of each k-means, the best of which goes on.
+        steps: Lloyd's steps of each k-means over a sample in full width, at most; 0, with one start, is quick.
         max_hours: of audio that is used at most, which bounds time and disk: a frame takes 2 bytes for each dimension
             of each layer in float16.
         max_frames: that are used at most.
@@ -108,34 +110,18 @@ def fit_semantic_tokenizer(
         WorkError: if there is unfinished work with other options or recordings.
     """
     listener = listener or Listener()
-    tokenizer = SemanticTokenizer.untrained(
-        name or output.name,
-        backbone.sizes,
-        layers,
-        codebook_size=codebook_size,
-        groups=groups,
-        stages=stages,
-        licence=licence,
-        origin=f"k-means over layers of {backbone_name}" if backbone_name else "k-means",
-    )
+    sizes: dict[str, Any] = {"codebook_size": codebook_size, "groups": groups, "stages": stages}
+    about: dict[str, Any] = {"licence": licence, "origin": f"k-means over layers of {backbone_name}" if backbone_name else "k-means"}
+    tokenizer = SemanticTokenizer.untrained(name or output.name, backbone.sizes, layers, **sizes, **about)
     _give_weights(tokenizer, cast("nn.Module", backbone))
     tokenizer.eval().requires_grad_(False).to(device)
     limit = _limit(max_hours, max_frames, float(tokenizer.spec.frame_rate))
     if limit is not None:
         _require_enough(limit, tokenizer)
     sounds = in_drawn_order([_sound(file) for file in files], seed)
-    facts = {
-        "layers": list(tokenizer.layers),
-        "seed": seed,
-        "most_frames": limit,
-        "features": str(dtype).removeprefix("torch."),
-        "allow_truncated": allow_truncated,
-        "device": tokenizer.device.type,
-        "recordings": _listing(sounds),
-        "backbone": fingerprint_of(cast("nn.Module", tokenizer.backbone).state_dict()),
-        "versions": versions(),
-    }
-    options = {"groups": groups, "stages": stages, "restarts": restarts}
+    facts = {"seed": seed, "most_frames": limit, "features": str(dtype).removeprefix("torch.")}
+    facts |= {"allow_truncated": allow_truncated, **_origins(tokenizer, sounds)}
+    options = {"groups": groups, "stages": stages, "restarts": restarts, "steps": steps}
     with WorkFolder(work_folder(output), facts, start_over=start_over) as work:
         frames, entries = extract(
             tokenizer,
@@ -155,6 +141,17 @@ def fit_semantic_tokenizer(
         save_fitted(tokenizer.cpu(), record, output, scratch=work.path / "finished")
         work.remove()
     return SemanticFit(tokenizer, record)
+
+
+def _origins(tokenizer: SemanticTokenizer, sounds: Sequence[Sound]) -> dict[str, Any]:
+    """Return what else decides the features: layers, device, recordings, weights and versions."""
+    return {
+        "layers": list(tokenizer.layers),
+        "device": tokenizer.device.type,
+        "recordings": _listing(sounds),
+        "backbone": fingerprint_of(cast("nn.Module", tokenizer.backbone).state_dict()),
+        "versions": versions(),
+    }
 
 
 def work_folder(output: Path) -> Path:
@@ -234,6 +231,7 @@ def _fit_books(
                 size,
                 seed=seed + number,
                 restarts=options["restarts"],
+                steps=options["steps"],
                 device=tokenizer.device,
                 threads=threads,
             )
