@@ -114,3 +114,13 @@ def test_a_body_starts_from_a_tokenizer_with_or_without_weight_norm(name: str):
 def test_options_that_cannot_be_are_refused(name: str, options: dict[str, object], problem: str):
     with pytest.raises(CheckpointError, match=problem):
         made(name, **options)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_they_train_under_autocast(name: str):
+    body = made(name, weight_norm=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        signal = body.decode(body.encode(sound()))
+    assert signal.dtype == torch.float32
+    signal.square().mean().backward()
+    assert all(bool(torch.isfinite(parameter.grad).all()) for parameter in body.parameters())
