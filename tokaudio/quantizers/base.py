@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tokaudio.errors import CheckpointError, TokensError
 from tokaudio.quantizers.codebook import Codebook
+from tokaudio.quantizers.life import CodeLife
 from tokaudio.quantizers.usage import CodebookUsage, Nesting, UsageMeter
 
 _NESTING = Nesting()
@@ -140,8 +141,8 @@ class Quantizer(nn.Module, ABC):
         for name, book in books.items():
             book.load_learning_state(state[name])
 
-    def _books(self) -> dict[str, Codebook]:
-        return {name: module for name, module in self.named_modules() if isinstance(module, Codebook)}
+    def _books(self) -> dict[str, Codebook | CodeLife]:
+        return {name: module for name, module in self.named_modules() if isinstance(module, Codebook | CodeLife)}
 
     def usage(self) -> tuple[CodebookUsage, ...]:
         """Return what the last 100 to 200 training steps used of every codebook.

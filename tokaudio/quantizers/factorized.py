@@ -2,7 +2,8 @@
 
 Every level projects what is left of a vector to a few dimensions, finds the codeword of nearest direction there, and
 projects that codeword, at its own length, back out. With strides a level works on averages of neighbouring frames and
-its codes are repeated (Siuzdak et al. 2024, arXiv:2410.14411, section 3.1).
+its codes are repeated (Siuzdak et al. 2024, arXiv:2410.14411, section 3.1). Codewords that nothing chooses in training
+are revived.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
+from tokaudio.quantizers.codebook import kmeans
+from tokaudio.quantizers.gradients import pass_gradient, pull_together
+from tokaudio.quantizers.life import CodeLife
+from tokaudio.quantizers.processes import from_first, joined
+from tokaudio.quantizers.projection import Projection
 from tokaudio.quantizers.search import nearest
 from tokaudio.quantizers.vector import perplexity
 
@@ -27,6 +33,7 @@ class FactorizedLevel(nn.Module):
         codebook: the codewords `[V, d]`.
         out_proj: back to D.
         stride: frames that one code spans.
+        life: counts uses, and revives dead codes.
 
     Example:
         >>> level = FactorizedLevel(16, 32, 4, stride=2)
@@ -34,12 +41,13 @@ class FactorizedLevel(nn.Module):
         torch.Size([1, 3])
     """
 
-    def __init__(self, dim: int, codebook_size: int, codebook_dim: int, *, stride: int = 1) -> None:
+    def __init__(self, dim: int, codebook_size: int, codebook_dim: int, *, stride: int = 1, seed: int = 0) -> None:
         super().__init__()
         self.stride = stride
-        self.in_proj = nn.Linear(dim, codebook_dim)
+        self.in_proj = Projection(dim, codebook_dim)
         self.codebook = nn.Parameter(torch.randn(codebook_size, codebook_dim))
-        self.out_proj = nn.Linear(codebook_dim, dim)
+        self.out_proj = Projection(codebook_dim, dim)
+        self.life = CodeLife(codebook_size, seed=seed)
 
     def narrow(self, rows: Tensor) -> Tensor:
         """Average `[B, T, D]` over spans of `stride` frames, of which the last may be shorter, and project them."""
@@ -52,7 +60,7 @@ class FactorizedLevel(nn.Module):
         """Return the codes `[B, T]` of projected vectors `[B, T, d]`; ties take the lowest index."""
         with torch.no_grad():
             directions = F.normalize(narrow.float().flatten(0, 1), dim=-1)
-            return nearest(directions, F.normalize(self.codebook, dim=-1)).unflatten(0, narrow.shape[:2])
+            return nearest(directions, F.normalize(self.codebook.float(), dim=-1)).unflatten(0, narrow.shape[:2])
 
     def search(self, rows: Tensor) -> Tensor:
         """Return one code per span `[B, ceil(T / stride)]` of `[B, T, D]`."""
@@ -61,7 +69,15 @@ class FactorizedLevel(nn.Module):
     def lookup(self, codes: Tensor) -> Tensor:
         """Return the vectors `[..., D]` of codes `[...]`."""
         vectors: Tensor = self.out_proj(F.embedding(codes, self.codebook))
-        return vectors
+        return vectors.to(self.codebook.dtype)
+
+    @torch.no_grad()
+    def initialise(self, narrow: Tensor) -> None:
+        """Set the codewords by k-means over projected vectors `[N, d]`; those that are not finite are left out."""
+        rows = joined(narrow[torch.isfinite(narrow.square().sum(-1))])
+        if len(rows):
+            generator = torch.Generator().manual_seed(self.life.seed)
+            self.codebook.copy_(from_first(kmeans(rows, len(self.codebook), iterations=10, generator=generator)))
 
     def repeat(self, spans: Tensor, frames: int) -> Tensor:
         """Repeat what belongs to spans `[B, N, ...]` for every frame of them, `[B, frames, ...]`."""
@@ -91,6 +107,7 @@ class FactorizedVectorQuantizer(Quantizer):
         strides: Sequence[int] | None = None,
         commitment: float = 0.25,
         dropout: float = 0.0,
+        seed: int = 0,
     ) -> None:
         """Make K equal levels, learned by gradient.
 
@@ -102,6 +119,7 @@ class FactorizedVectorQuantizer(Quantizer):
             strides: frames that one code spans, per level; None for 1 everywhere.
             commitment: weight of the commitment loss beside the codebook loss.
             dropout: share of training items that use a random number of codebooks (quantizer dropout).
+            seed: of k-means and revival.
 
         Raises:
             ValueError: if there is not one stride of at least 1 per codebook.
@@ -112,7 +130,10 @@ class FactorizedVectorQuantizer(Quantizer):
             raise ValueError(f"strides must be {num_codebooks} numbers of at least 1, got {list(self.strides)}")
         self.dim, self.codebook_sizes = dim, (codebook_size,) * num_codebooks
         self.commitment, self.dropout = commitment, dropout
-        self.levels = nn.ModuleList(FactorizedLevel(dim, codebook_size, codebook_dim, stride=s) for s in self.strides)
+        self.levels = nn.ModuleList(
+            FactorizedLevel(dim, codebook_size, codebook_dim, stride=stride, seed=seed * 1009 + level)
+            for level, stride in enumerate(self.strides)
+        )
 
     @property
     def period(self) -> int:
@@ -155,30 +176,37 @@ class FactorizedVectorQuantizer(Quantizer):
         level = self._level(index)
         return level.lookup(torch.arange(self.codebook_sizes[index], device=level.codebook.device))
 
+    def initialise(self, latents: Tensor) -> None:
+        """Set every codebook by k-means over what the ones before it leave of vectors `[N, D]`; strides play no part."""
+        with torch.no_grad():
+            residual = latents.float()[None]
+            for index in range(self.num_codebooks):
+                level = self._level(index)
+                narrow: Tensor = level.in_proj(residual)
+                level.initialise(narrow[0])
+                residual = residual - level.lookup(level.nearest(narrow))
+
     def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
         """Quantize `[B, D, T]`; gradients pass straight through the searches, some items use fewer codebooks."""
         depth = self.draw_depth(len(latents), num_codebooks, dropout=self.dropout).to(latents.device)
         frames = latents.shape[2]
-        residual = latents.transpose(1, 2)
-        total, loss = torch.zeros_like(residual), latents.new_zeros(())
-        codes = []
-        stats: dict[str, Tensor] = {}
-        for index in range(self.num_codebooks):
-            level, used = self._level(index), (depth > index).to(latents.dtype)
-            narrow = level.narrow(residual).float()
-            spans = level.nearest(narrow.detach())
-            words = F.embedding(spans, level.codebook)
-            # The loss compares codewords at their own length, not directions, as the published training does.
-            codebook_loss = (words - narrow.detach()).square().mean((1, 2))
-            loss = (
-                loss
-                + (used * (codebook_loss + self.commitment * (narrow - words.detach()).square().mean((1, 2)))).mean()
-            )
-            # Straight through: the value of the codewords to the last bit, the gradient of the projected vectors.
-            out = level.repeat(level.out_proj(words.detach() + (narrow - narrow.detach())), frames)
-            total = total + out * used[:, None, None]
-            residual = residual - out
-            codes.append(level.repeat(spans, frames))
-            if self.training:
-                stats[f"perplexity_{index}"] = perplexity(spans, self.codebook_sizes[index])
+        with torch.autocast(latents.device.type, enabled=False):
+            residual = latents.float().transpose(1, 2)
+            total, loss = torch.zeros_like(residual), residual.new_zeros(())
+            codes = []
+            stats: dict[str, Tensor] = {}
+            for index in range(self.num_codebooks):
+                level, used = self._level(index), depth > index
+                narrow = level.narrow(residual)
+                spans = level.nearest(narrow.detach())
+                words = F.embedding(spans, level.codebook).float()
+                # The loss compares codewords at their own length, not directions, as the published training does.
+                loss = loss + pull_together(narrow, words, commitment=self.commitment, learned=True, weights=used)
+                out = level.repeat(level.out_proj(pass_gradient(narrow, words)).to(level.codebook.dtype), frames)
+                total = total + out * used[:, None, None]
+                residual = residual - out
+                codes.append(level.repeat(spans, frames))
+                if self.training:
+                    level.life.step(level.codebook, narrow.detach()[used].flatten(0, 1), spans[used].flatten())
+                    stats[f"perplexity_{index}"] = perplexity(spans, self.codebook_sizes[index])
         return QuantizerOutput(total.transpose(1, 2), torch.stack(codes, dim=1), loss / self.num_codebooks, stats)
