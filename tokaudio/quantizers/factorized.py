@@ -177,7 +177,7 @@ class FactorizedVectorQuantizer(Quantizer):
         return level.lookup(torch.arange(self.codebook_sizes[index], device=level.codebook.device))
 
     def initialise(self, latents: Tensor) -> None:
-        """Set every codebook by k-means over what the ones before it leave of vectors `[N, D]`; strides play no part."""
+        """Set every codebook by k-means over what the ones before it leave of `[N, D]`; strides play no part."""
         with torch.no_grad():
             residual = latents.float()[None]
             for index in range(self.num_codebooks):
