@@ -51,6 +51,10 @@ VARIANTS = {
 }
 
 
+# One codebook in the latents' own space.
+IDEMPOTENT = {"vq euclidean", "vq one dimension", "vq rotation", "simvq", "kmeans"}
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_untrained_quantizer_keeps_every_promise(variant: str):
     torch.manual_seed(0)
@@ -65,7 +69,7 @@ def test_a_trained_quantizer_keeps_every_promise(variant: str):
     quantizer = make_quantizer(*VARIANTS[variant]).train()
     for _ in range(3):
         quantizer(torch.randn(4, quantizer.dim, 50))
-    check_quantizer(quantizer, seed=1)
+    check_quantizer(quantizer, seed=1, idempotent=variant in IDEMPOTENT)
 
 
 def test_every_quantizer_has_variants_here():

@@ -31,6 +31,7 @@ class _Trial:
 
     original: Quantizer
     residual: bool
+    idempotent: bool
     seed: int
 
     def copy(self, *, training: bool = False) -> Quantizer:
@@ -225,6 +226,70 @@ def _autocast(trial: _Trial) -> int:
     return 3
 
 
+def _half(trial: _Trial) -> int:
+    """With bfloat16 weights, or under autocast, training finds the codes of encoding."""
+    latents = trial.latents(2, 60)
+    kinds = {torch.float32: (latents, latents.bfloat16()), torch.bfloat16: (latents,)}
+    for weights, vectors in kinds.items():
+        quantizer = trial.copy().to(weights)
+        for given in vectors:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=weights == torch.float32):
+                codes = quantizer.encode(given)
+                what = f"codes of forward and of encode, {weights} weights and {given.dtype} vectors"
+                require_same(quantizer(given).codes, codes, what)
+            for k, size in enumerate(quantizer.codebook_sizes):
+                inside = (codes[:, k] >= 0) & (codes[:, k] < size)
+                require(
+                    codes.dtype == torch.int64 and bool(inside.all()), f"codebook {k} gives codes that do not exist"
+                )
+    return 4
+
+
+def _bijection(trial: _Trial) -> int:
+    """Different codes stand for different vectors, and `decode` gives them back one by one.
+
+    Applies to one codebook without a table in the state, whose index is computed.
+    """
+    quantizer = trial.copy()
+    size = quantizer.codebook_sizes[0]
+    implicit = not any(value.ndim == 2 and value.shape[0] == size for value in quantizer.state_dict().values())
+    if quantizer.num_codebooks > 1 or not implicit or size > 2**16:
+        return 0
+    vectors = quantizer.decode(torch.arange(size)[None, None])[0].T
+    found = len(vectors.detach().unique(dim=0))
+    require(found == size, f"{size} codes stand for {found} different vectors")
+    return size
+
+
+def _idempotence(trial: _Trial) -> int:
+    """Quantizing what was quantized changes nothing."""
+    if not trial.idempotent:
+        return 0
+    quantizer = trial.copy()
+    for batch, frames in _SHAPES:
+        codes = quantizer.encode(trial.latents(batch, frames))
+        once = quantizer.decode(codes)
+        twice = quantizer.decode(quantizer.encode(once))
+        gap = float((once - twice).detach().abs().max())
+        require(gap <= 1e-5 * max(1.0, trial._scale), f"quantizing twice moves vectors by {gap:.2g}")
+    return len(_SHAPES)
+
+
+def _resume(trial: _Trial) -> int:
+    """With `state_dict` and `learning_state` a quantizer goes on to learn as if it had never been saved."""
+    whole, resumed = trial.copy(training=True), trial.copy(training=True)
+    for seed in range(3):
+        whole(trial.latents(2, 40, seed=seed))
+    resumed.load_state_dict(whole.state_dict())
+    resumed.load_learning_state(whole.learning_state())
+    for seed in range(3, 6):
+        for quantizer in (whole, resumed):
+            torch.manual_seed(trial.seed)
+            quantizer(trial.latents(2, 40, seed=seed))
+    require_unchanged(resumed, snapshot(whole), "three steps after a restart")
+    return 3
+
+
 def _not_finite(trial: _Trial) -> int:
     """Training on non-finite or enormous vectors, even first of all, leaves every number of the state finite."""
     values = (torch.nan, torch.inf, 1e30, 3e38)
@@ -254,11 +319,15 @@ _LAWS: dict[str, Callable[[_Trial], int]] = {
     "eval does not learn": _still,
     "autocast": _autocast,
     "non-finite training": _not_finite,
+    "half precision": _half,
+    "bijection": _bijection,
+    "idempotence": _idempotence,
+    "resuming": _resume,
 }
 
 
 def check_quantizer(
-    quantizer: Quantizer, *, residual: bool = True, seed: int = 0, raises: bool = True
+    quantizer: Quantizer, *, residual: bool = True, idempotent: bool = False, seed: int = 0, raises: bool = True
 ) -> ConformanceReport:
     """Put a quantizer through every promise of the contract.
 
@@ -267,6 +336,7 @@ def check_quantizer(
     Args:
         quantizer: to be checked, trained or not.
         residual: whether the first k codes do not depend on how many codebooks are used.
+        idempotent: whether quantizing a quantized vector gives it back, as with one codebook in the latents' own space.
         seed: of the vectors that it is tried on.
         raises: whether broken laws raise; otherwise they are only reported.
 
@@ -281,6 +351,6 @@ def check_quantizer(
         >>> print(check_quantizer(VectorQuantizer(4, 16)).laws[0])
         LawResult(name='shapes', cases=3, problem='')
     """
-    trial = _Trial(quantizer, residual, seed)
+    trial = _Trial(quantizer, residual, idempotent, seed)
     laws = {name: functools.partial(law, trial) for name, law in _LAWS.items()}
     return run_laws(type(quantizer).__name__, laws, raises=raises)
