@@ -55,7 +55,7 @@ def theirs(name: str, layers: int = 0) -> Any:
 
     kind, sizes, _ = MODELS[name]
     torch.manual_seed(0)
-    config = getattr(transformers, f"{kind}Config")(**sizes, **({"num_hidden_layers": layers} if layers else {}))
+    config = getattr(transformers, f"{kind}Config")(**(sizes | ({"num_hidden_layers": layers} if layers else {})))
     return getattr(transformers, f"{kind}Model")(config).eval().requires_grad_(False)
 
 

@@ -25,6 +25,8 @@ def test_inertia_is_the_mean_squared_distance() -> None:
 
 
 def test_a_small_comparison() -> None:
-    body = kmeans.fit_section("small", torch.randn(400, 8, generator=torch.Generator().manual_seed(0)), 5)
+    body = kmeans.fit_section(
+        "small", torch.randn(400, 8, generator=torch.Generator().manual_seed(0)), 5, rounds=2, large_batches=True
+    )
     assert body.count(" times as fast") == 4 and "| scikit-learn, defaults (batches of 1,024) |" in body
     assert "1.00 times as fast, inertia +0.00 %" in body and "400 x 8, k = 5" in body
