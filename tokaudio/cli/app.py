@@ -13,6 +13,7 @@ from tokaudio.cli.info import info
 from tokaudio.cli.layers import layers
 from tokaudio.cli.list import list_command
 from tokaudio.cli.roundtrip import roundtrip
+from tokaudio.cli.train import train
 
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 some inputs failed; 2 misuse or unreadable input; "
@@ -39,6 +40,7 @@ def _root() -> None:
     """
 
 
+_WITH_EXIT_CODES = ("encode", "decode", "fit-kmeans", "layers", "train")
 for _name, _command in (
     ("encode", encode),
     ("decode", decode),
@@ -46,11 +48,12 @@ for _name, _command in (
     ("convert", convert),
     ("fit-kmeans", fit_kmeans),
     ("layers", layers),
+    ("train", train),
     ("list", list_command),
     ("info", info),
     ("doctor", doctor),
 ):
-    app.command(_name, epilog=_EXIT_CODES if _name in ("encode", "decode", "fit-kmeans", "layers") else None)(_command)
+    app.command(_name, epilog=_EXIT_CODES if _name in _WITH_EXIT_CODES else None)(_command)
 
 
 def help_text() -> str:

@@ -22,6 +22,10 @@ class Augmentation:
         tilt_db: standard deviation of the random gain per octave-wide band.
         noise_db: lowest and highest level of white noise relative to full scale; applied to a third of the crops.
         plain: share of crops that are left as they are.
+        bandwidth: share of the crops, of the others, that lose their high frequencies.
+        cutoff: lowest and highest frequency that these keep, as shares of the highest there is.
+        mixture: share of the crops, of the others, that another crop is mixed into.
+        mixture_db: lowest and highest level of that one, in dB relative to the first.
     """
 
     speed: float = 1.2
@@ -29,6 +33,10 @@ class Augmentation:
     tilt_db: float = 3.0
     noise_db: tuple[float, float] = (-80.0, -50.0)
     plain: float = 0.2
+    bandwidth: float = 0.0
+    cutoff: tuple[float, float] = (0.4, 1.0)
+    mixture: float = 0.0
+    mixture_db: tuple[float, float] = (-30.0, -5.0)
 
 
 def _uniform(generator: torch.Generator, low: float, high: float) -> float:
@@ -52,6 +60,10 @@ def draw(pool: AudioPool, generator: torch.Generator, length: int, augmentation:
     crop = change_speed(pool.crop(generator, round(length * factor) + 8), factor)[:length]
     # Rounding of the rates can leave a long crop a few samples short.
     crop = F.pad(crop, (0, length - len(crop)))
+    if augmentation.mixture and _uniform(generator, 0, 1) < augmentation.mixture:
+        other = pool.crop(generator, length)
+        level = 10 ** (_uniform(generator, *augmentation.mixture_db) / 20)
+        crop = crop + other * (level * crop.norm() / other.norm().clamp_min(1e-4))
     return _coloured(crop, generator, augmentation)
 
 
@@ -69,6 +81,8 @@ def colour(signal: Tensor, generator: torch.Generator, augmentation: Augmentatio
 
 def _coloured(signal: Tensor, generator: torch.Generator, augmentation: Augmentation) -> Tensor:
     signal = tilt(signal, generator, augmentation.tilt_db)
+    if augmentation.bandwidth and _uniform(generator, 0, 1) < augmentation.bandwidth:
+        signal = low_pass(signal, _uniform(generator, *augmentation.cutoff))
     peak = signal.abs().max().clamp_min(1e-4)
     signal = signal * (10 ** (_uniform(generator, *augmentation.gain_db) / 20) / peak)
     if _uniform(generator, 0, 1) < 1 / 3:
@@ -94,3 +108,15 @@ def tilt(signal: Tensor, generator: torch.Generator, deviation_db: float, *, ban
     curve = F.interpolate(gains[None, None], len(spectrum) * 2 + 1, mode="linear", align_corners=True)[0, 0]
     picked = curve[(octave * (len(spectrum) * 2)).long()]
     return torch.fft.irfft(spectrum * 10 ** (picked / 20), n=len(signal))
+
+
+def low_pass(signal: Tensor, cutoff: float) -> Tensor:
+    """Remove what lies above a share of the highest frequency of a signal `[S]`, over a twentieth of the spectrum.
+
+    Example:
+        >>> low_pass(torch.tensor([1.0, -1.0] * 50), 0.5).abs().max().item() < 1e-6
+        True
+    """
+    spectrum = torch.fft.rfft(signal)
+    gain = ((cutoff - torch.linspace(0, 1, len(spectrum))) / 0.05 + 1).clamp(0, 1)
+    return torch.fft.irfft(spectrum * gain, n=len(signal))

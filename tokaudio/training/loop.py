@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ import torch
 
 from tokaudio.atomic import atomic_stream, atomic_write
 from tokaudio.errors import CheckpointError
+from tokaudio.quantizers.processes import process_rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Loop:
     """Drives a trainable from its last checkpoint to the end of the schedule.
 
     The folder receives `checkpoint.pt` (read back with pickles off), `log.jsonl` (one line of averaged figures every
-    few steps) and `schedule.json`.
+    few steps) and `schedule.json`; with several processes, from the first one.
     """
 
     def __init__(
@@ -113,7 +115,18 @@ class Loop:
             saved = read_checkpoint(path)
             self.trainable.load_state(saved["trainable"])
             self.done = int(saved["done"])
+        self._cut_log()
         return self.done
+
+    def _cut_log(self) -> None:
+        """Drop lines of steps that are taken again, and one that was not finished."""
+        path = self.folder / "log.jsonl"
+        if process_rank() or not path.is_file():
+            return
+        text = path.read_text(encoding="utf-8")
+        kept = "".join(line for line in text.splitlines(keepends=True) if _is_of(line, self.done))
+        if kept != text:
+            atomic_write(path, kept.encode(), overwrite=True)
 
     def save(self) -> None:
         """Write the checkpoint; the previous one stays valid until the new one is complete.
@@ -121,37 +134,67 @@ class Loop:
         Raises:
             OutputError: if it cannot be written.
         """
+        if process_rank():
+            return
         with atomic_stream(self.folder / "checkpoint.pt", overwrite=True) as file:
             torch.save({"done": self.done, "trainable": self.trainable.state()}, file)
         atomic_write(self.folder / "schedule.json", json.dumps(asdict(self.schedule)).encode(), overwrite=True)
 
-    def run(self, *, stop_after: int | None = None, quiet: bool = False) -> int:
-        """Train until the schedule ends, or for `stop_after` more steps; return the number of steps taken in all."""
+    def run(
+        self,
+        *,
+        stop_after: int | None = None,
+        quiet: bool = False,
+        stop: Callable[[], bool] = lambda: False,
+        tell: Callable[[int, dict[str, float]], None] = lambda step, figures: None,
+    ) -> int:
+        """Train until the schedule ends, and return the number of steps taken in all.
+
+        Args:
+            stop_after: take so many steps at most.
+            quiet: print nothing.
+            stop: asked between steps; once it says so, the loop saves and ends.
+            tell: hears the number of steps taken, and averaged figures, which are none between two lines of the log.
+        """
         last = self.schedule.steps if stop_after is None else min(self.schedule.steps, self.done + stop_after)
         pending: list[dict[str, float]] = []
         saved = started = time.monotonic()
         first = self.done
-        while self.done < last:
+        while self.done < last and not stop():
             generator = torch.Generator().manual_seed(self.seed * 10_000_019 + self.done)
             pending.append(self.trainable.step(generator, self.done, self.schedule.rate(self.done)))
             self.done += 1
             if self.done % self.cadence.log_steps == 0:
                 speed = (time.monotonic() - started) / (self.done - first)
-                self._log(pending, speed, quiet)
+                tell(self.done, self._log(pending, speed, quiet))
                 pending = []
+            else:
+                tell(self.done, {})
             if time.monotonic() - saved > self.cadence.save_seconds:
                 self.save()
                 saved = time.monotonic()
+        if pending and self.done == self.schedule.steps:
+            tell(self.done, self._log(pending, (time.monotonic() - started) / (self.done - first), quiet))
         self.save()
         return self.done
 
-    def _log(self, pending: list[dict[str, float]], seconds_per_step: float, quiet: bool) -> None:
+    def _log(self, pending: list[dict[str, float]], seconds_per_step: float, quiet: bool) -> dict[str, float]:
         columns = {name: [row[name] for row in pending if name in row] for name in pending[-1]}
         means = {name: sum(column) / len(column) for name, column in columns.items()}
         row = {"step": self.done, "seconds_per_step": seconds_per_step, "rate": self.schedule.rate(self.done)} | means
+        if process_rank():
+            return means
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({name: float(f"{value:.5g}") for name, value in row.items()}) + "\n")
         if not quiet:
             left = (self.schedule.steps - self.done) * seconds_per_step / 60
             figures = "  ".join(f"{name} {value:.4g}" for name, value in means.items() if "_" not in name)
             print(f"{self.done}/{self.schedule.steps}  {left:.0f} min left  {figures}", flush=True)
+        return means
+
+
+def _is_of(line: str, done: int) -> bool:
+    try:
+        return line.endswith("\n") and float(json.loads(line)["step"]) <= done
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -7,7 +7,7 @@ row per clip: id, source, start, length). Hours of audio are opened in microseco
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +16,11 @@ import torch
 from torch import Tensor
 
 from tokaudio.atomic import atomic_stream, atomic_write
-from tokaudio.errors import AudioError
+from tokaudio.audio import AudioReader, resample
+from tokaudio.errors import AudioError, one_line
+
+# Samples around a crop, in its file's rate.
+_MARGIN = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,9 @@ class AudioPool:
         self.sample_rate: int = document["sample_rate"]
         self.clips = [Clip(**row) for row in document["clips"]]
         self._audio = np.memmap(folder / "audio.i16", dtype="<i2", mode="r")
+        self._set_chances(weights)
+
+    def _set_chances(self, weights: dict[str, float] | None) -> None:
         chances = torch.tensor([clip.length**0.5 * (weights or {}).get(clip.source, 1.0) for clip in self.clips])
         self._cumulative = torch.cumsum(chances.double(), 0)
 
@@ -109,3 +116,42 @@ class AudioPool:
         if slack >= 0:
             return self.read(clip, offset, length)
         return torch.nn.functional.pad(self.read(clip), (offset, -slack - offset))
+
+
+class FilePool(AudioPool):
+    """Random crops from audio files that stay where they are, and are decoded at every crop.
+
+    Args:
+        paths: of the files.
+        clips: one of each file; lengths are those that the files declare, at `sample_rate`.
+        sample_rate: in Hz, of what is read.
+        weights: multiplies the probability of each source by name.
+    """
+
+    def __init__(
+        self, paths: Sequence[str], clips: Sequence[Clip], sample_rate: int, *, weights: dict[str, float] | None = None
+    ) -> None:
+        self.sample_rate, self.clips = sample_rate, list(clips)
+        self._paths = dict(zip(clips, paths, strict=True))
+        self._set_chances(weights)
+
+    def read(self, clip: Clip, start: int = 0, length: int | None = None) -> Tensor:
+        """Return samples `[S]` of a clip, float32 in [-1, 1].
+
+        Raises:
+            AudioError: if the file cannot be read.
+        """
+        path = self._paths[clip]
+        stop = clip.length if length is None else min(clip.length, start + length)
+        with AudioReader(path) as reader:
+            rate = reader.sample_rate
+            # A margin on both sides, so that the resampler sees no edge where the crop begins.
+            first = max(0, start * rate // self.sample_rate - _MARGIN)
+            count = -(-(stop - start) * rate // self.sample_rate) + 2 * _MARGIN
+            blocks = [block.mean(0) for block in reader.blocks(start=first, frames=count)]
+        if not blocks:
+            raise AudioError(one_line(path, "is shorter than it says", "export it again"))
+        sound = resample(torch.from_numpy(np.concatenate(blocks))[None], rate, self.sample_rate)[0]
+        skipped = start - round(first * self.sample_rate / rate)
+        samples = sound[skipped : skipped + stop - start]
+        return torch.nn.functional.pad(samples, (0, stop - start - len(samples)))
