@@ -111,7 +111,10 @@ def fit_semantic_tokenizer(
     """
     listener = listener or Listener()
     sizes: dict[str, Any] = {"codebook_size": codebook_size, "groups": groups, "stages": stages}
-    about: dict[str, Any] = {"licence": licence, "origin": f"k-means over layers of {backbone_name}" if backbone_name else "k-means"}
+    about: dict[str, Any] = {
+        "licence": licence,
+        "origin": f"k-means over layers of {backbone_name}" if backbone_name else "k-means",
+    }
     tokenizer = SemanticTokenizer.untrained(name or output.name, backbone.sizes, layers, **sizes, **about)
     _give_weights(tokenizer, cast("nn.Module", backbone))
     tokenizer.eval().requires_grad_(False).to(device)
