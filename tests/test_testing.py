@@ -259,8 +259,8 @@ def test_pieces_do_not_apply_where_the_spec_promises_none():
 class TakesTheLaterOfTwo(VectorQuantizer):
     def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
         self.resolve(num_codebooks)
-        rows = latents.detach().transpose(1, 2)
-        distances = torch.cdist(rows, self.book.table.flip(0)[None], compute_mode="donot_use_mm_for_euclid_dist")
+        rows, table = latents.detach().float().transpose(1, 2), self.book.table.float().flip(0)
+        distances = torch.cdist(rows, table[None], compute_mode="donot_use_mm_for_euclid_dist")
         return (self.codebook_sizes[0] - 1 - distances.argmin(-1))[:, None]
 
 
@@ -313,7 +313,22 @@ class Int32(VectorQuantizer):
         return super().search(latents).int()
 
 
+class RoundsUnderAutocast(VectorQuantizer):
+    def forward(self, latents, *, num_codebooks=None, weights=None, anchor=None):
+        half = torch.is_autocast_enabled("cpu")
+        return super().forward(latents.mul(8).round() / 8 if half else latents, num_codebooks=num_codebooks)
+
+
+class ForgetsItsCounts(VectorQuantizer):
+    def learning_state(self) -> dict:
+        state = super().learning_state()
+        state["book"]["counts"] = torch.ones(self.codebook_sizes)
+        return state
+
+
 QUANTIZERS = {
+    RoundsUnderAutocast: "half precision",
+    ForgetsItsCounts: "resuming",
     TakesTheLaterOfTwo: "ties",
     LearnsInEval: "eval does not learn",
     ForgetsToCheck: "out of range",
@@ -344,7 +359,29 @@ def test_forward_that_disagrees_with_encode_is_caught():
             return (super().encode(latents, num_codebooks=num_codebooks) + 1) % self.codebook_sizes[0]
 
     broken = check_quantizer(Shifted(3, (4, 4, 4)), raises=False).broken
-    assert [law.name for law in broken] == ["forward agrees with encode"]
+    assert [law.name for law in broken] == ["forward agrees with encode", "half precision"]
+
+
+def test_two_codes_for_one_vector_are_caught_where_indices_are_computed():
+    class Folded(FiniteScalarQuantizer):
+        def decode(self, codes: Tensor) -> Tensor:
+            return super().decode(codes).abs()
+
+    report = check_quantizer(Folded(3, (5, 5, 5)), raises=False)
+    found = {law.name: law for law in report.laws}["bijection"]
+    assert found.problem == "125 codes stand for 27 different vectors"
+    assert {law.name: law.cases for law in check_quantizer(FiniteScalarQuantizer(3, (5, 5, 5))).laws}[
+        "bijection"
+    ] == 125
+
+
+def test_idempotence_is_asked_only_where_it_is_promised():
+    chain = ResidualVectorQuantizer(6, 8, num_codebooks=3)
+    assert not check_quantizer(chain, raises=False).broken
+    broken = check_quantizer(chain, idempotent=True, raises=False).broken
+    assert [law.name for law in broken] == ["idempotence"]
+    laws = check_quantizer(VectorQuantizer(6, 64), idempotent=True).laws
+    assert {law.name: law.cases for law in laws}["idempotence"] == 3
 
 
 def test_checking_leaves_a_quantizer_as_it_was():

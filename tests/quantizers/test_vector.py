@@ -143,25 +143,6 @@ def mixture(batch: int, centres: Tensor, seed: int) -> Tensor:
     return (centres[pick] + 0.1 * torch.randn(batch, centres.shape[1], generator=generator)).T[None]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_training_uses_every_code_of_a_mixture(variant: str):
-    torch.manual_seed(0)
-    centres = normal(32, 6, seed=5) * 2
-    quantizer = VectorQuantizer(6, 32, decay=0.9, revive_below=0.2, **VARIANTS[variant]).train()
-    learning = [p for p in quantizer.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(learning, 3e-3) if learning else None
-    for step in range(150):
-        latents = mixture(256, centres, step)
-        out = quantizer(latents)
-        if optimizer is not None:
-            optimizer.zero_grad()
-            (out.loss + F.mse_loss(out.quantized, latents)).backward()
-            optimizer.step()
-    codes = quantizer.encode(mixture(4096, centres, 10_000))
-    assert len(codes.unique()) >= 0.9 * 32
-    assert float(perplexity(codes, 32)) >= 16
-
-
 def test_without_revival_and_with_a_bad_start_the_figures_show_the_collapse():
     centres = normal(32, 6, seed=5) * 2
     quantizer = VectorQuantizer(6, 32, revive_below=0.0).train()

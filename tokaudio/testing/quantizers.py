@@ -228,7 +228,7 @@ def _autocast(trial: _Trial) -> int:
 
 def _half(trial: _Trial) -> int:
     """With bfloat16 weights, or under autocast, training finds the codes of encoding."""
-    latents = trial.latents(2, 60)
+    latents = trial.latents(3, 200)
     kinds = {torch.float32: (latents, latents.bfloat16()), torch.bfloat16: (latents,)}
     for weights, vectors in kinds.items():
         quantizer = trial.copy().to(weights)
@@ -242,7 +242,7 @@ def _half(trial: _Trial) -> int:
                 require(
                     codes.dtype == torch.int64 and bool(inside.all()), f"codebook {k} gives codes that do not exist"
                 )
-    return 4
+    return 3
 
 
 def _bijection(trial: _Trial) -> int:
