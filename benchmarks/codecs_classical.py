@@ -32,10 +32,12 @@ class Coded:
     Attributes:
         audio: Reconstruction `[S]` at 16 kHz, as long as the input and aligned with it.
         bits: Size of the coded audio, without container and padding.
+        file_bits: Size of the file as the tool writes it.
     """
 
     audio: NDArray[np.float32]
     bits: int
+    file_bits: int
 
 
 def opus(audio: NDArray[np.float32], *, kbps: float = 6.0) -> Coded:
@@ -54,7 +56,7 @@ def opus(audio: NDArray[np.float32], *, kbps: float = 6.0) -> Coded:
     options = ["--quiet", "--speech", "--discard-comments", "--padding", "0", "--bitrate", str(kbps)]
     stream = _run(["opusenc", *options, *raw, "-", "-"], _to_pcm(audio))
     decoded = _run(["opusdec", "--quiet", "--rate", str(SAMPLE_RATE), "--float", "--no-dither", "-", "-"], stream)
-    return Coded(fit(np.frombuffer(decoded, "<f4"), len(audio)), 8 * ogg_payload_bytes(stream))
+    return Coded(fit(np.frombuffer(decoded, "<f4"), len(audio)), 8 * ogg_payload_bytes(stream), 8 * len(stream))
 
 
 def codec2(audio: NDArray[np.float32], *, bps: int) -> Coded:
@@ -74,7 +76,7 @@ def codec2(audio: NDArray[np.float32], *, bps: int) -> Coded:
     stream = _run(["c2enc", str(bps), "-", "-"], _to_pcm(np.pad(narrow, (0, frames * frame - len(narrow)))))
     decoded = np.frombuffer(_run(["c2dec", str(bps), "-", "-"], stream), "<i2").astype(np.float32) / 32_768
     wide = soxr.resample(decoded, 8_000, SAMPLE_RATE, quality="HQ")
-    return Coded(fit(wide[CODEC2_DELAY:], len(audio)), frame_bits * -(-len(narrow) // frame))
+    return Coded(fit(wide[CODEC2_DELAY:], len(audio)), frame_bits * -(-len(narrow) // frame), 8 * len(stream))
 
 
 def fit(audio: NDArray[np.float32], num_samples: int) -> NDArray[np.float32]:

@@ -78,7 +78,7 @@ def load_voices(folder: Path = DEFAULT_VOICES) -> list[Clip]:
     if {row["voice"] for row in rows} != set(EVAL_VOICES):
         raise SystemExit(f"{manifest}: the eval split is not the voices {', '.join(EVAL_VOICES)}; use the original set")
     rows.sort(key=lambda row: (row["task"], row["voice"], row["id"]))
-    return [Clip(row["id"], row["task"], row["text"], _read(folder / row["path"])) for row in rows]
+    return [Clip(row["id"], row["task"], row["text"], read_audio(folder / row["path"])) for row in rows]
 
 
 def load_asterisk(cache: Path = DEFAULT_CACHE) -> list[Clip]:
@@ -96,7 +96,7 @@ def load_asterisk(cache: Path = DEFAULT_CACHE) -> list[Clip]:
     listing = root / "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
     texts = parse_texts(gzip.decompress(listing.read_bytes()).decode("utf-8"))
     paths = ((name, root / "flac" / f"{name}.flac") for name in sorted(texts))
-    return [Clip(name, "prompt", texts[name], _read(path)) for name, path in paths if path.exists()]
+    return [Clip(name, "prompt", texts[name], read_audio(path)) for name, path in paths if path.exists()]
 
 
 def parse_texts(listing: str) -> dict[str, str]:
@@ -123,20 +123,25 @@ def _unpack(cache: Path, root: Path) -> None:
         archive = cache / f"{package}_{ASTERISK_VERSION}_all.deb"
         if not archive.exists():
             cache.mkdir(parents=True, exist_ok=True)
-            _tool(["apt-get", "download", f"{package}={ASTERISK_VERSION}"], cache)
+            run_tool(["apt-get", "download", f"{package}={ASTERISK_VERSION}"], cache)
         if hashlib.sha256(archive.read_bytes()).hexdigest() != digest:
             raise SystemExit(f"{archive}: not the expected package; delete it and run again")
-        _tool(["dpkg-deb", "-x", str(archive), str(root)], cache)
+        run_tool(["dpkg-deb", "-x", str(archive), str(root)], cache)
     sounds = root / "usr/share/asterisk/sounds/en_US_f_Allison"
     for source in sorted(sounds.rglob("*.g722")):
         target = (root / "flac" / source.relative_to(sounds)).with_suffix(".flac")
         target.parent.mkdir(parents=True, exist_ok=True)
         decode = ["ffmpeg", "-v", "error", "-y", "-f", "g722", "-i", str(source)]
-        _tool([*decode, "-ac", "1", "-ar", str(SAMPLE_RATE), "-c:a", "flac", str(target)], cache)
+        run_tool([*decode, "-ac", "1", "-ar", str(SAMPLE_RATE), "-c:a", "flac", str(target)], cache)
     (root / "complete").touch()
 
 
-def _tool(command: list[str], folder: Path) -> None:
+def run_tool(command: list[str], folder: Path) -> None:
+    """Run a command in a folder, or leave with what it said.
+
+    Raises:
+        SystemExit: It is not installed, or failed.
+    """
     if shutil.which(command[0]) is None:
         raise SystemExit(f"{command[0]}: not installed; this benchmark fetches its prompts with Debian's tools")
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -146,7 +151,8 @@ def _tool(command: list[str], folder: Path) -> None:
         )
 
 
-def _read(path: Path) -> NDArray[np.float32]:
+def read_audio(path: Path) -> NDArray[np.float32]:
+    """Return a sound file as 16 kHz mono `[S]`."""
     audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono: NDArray[np.float32] = audio.mean(axis=1)
     return mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")

@@ -26,11 +26,13 @@ class Output:
         audio: Reconstruction `[S]` at 16 kHz, as long as the input.
         bits: Size of the coded form.
         codes: Codes `[K, T]` of a tokenizer.
+        file_bits: Size of the file that holds it, where that was measured.
     """
 
     audio: NDArray[np.float32]
     bits: float
     codes: NDArray[np.int64] | None = None
+    file_bits: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,25 +55,29 @@ def original() -> System:
     return System("original", lambda audio: Output(audio, 16.0 * len(audio)))
 
 
+def opus_system(kbps: int) -> System:
+    """Opus at a target of `kbps` kbit/s; 6 is the least it offers."""
+
+    def run(audio: NDArray[np.float32]) -> Output:
+        coded = opus(audio, kbps=kbps)
+        return Output(coded.audio, coded.bits, file_bits=coded.file_bits)
+
+    return System(f"Opus {kbps} kbit/s", run)
+
+
+def codec2_system(bps: int) -> System:
+    """Codec2 at one of its rates, in bit/s."""
+
+    def run(audio: NDArray[np.float32]) -> Output:
+        coded = codec2(audio, bps=bps)
+        return Output(coded.audio, coded.bits, file_bits=coded.file_bits)
+
+    return System(f"Codec2 {bps} bit/s", run)
+
+
 def classical() -> list[System]:
     """Opus at 6 kbit/s, the least it offers, and Codec2 at 3200 and 1200 bit/s."""
-
-    def run_opus(audio: NDArray[np.float32]) -> Output:
-        coded = opus(audio, kbps=6)
-        return Output(coded.audio, coded.bits)
-
-    def run_codec2(bps: int) -> Callable[[NDArray[np.float32]], Output]:
-        def run(audio: NDArray[np.float32]) -> Output:
-            coded = codec2(audio, bps=bps)
-            return Output(coded.audio, coded.bits)
-
-        return run
-
-    return [
-        System("Opus 6 kbit/s", run_opus),
-        System("Codec2 3200 bit/s", run_codec2(3200)),
-        System("Codec2 1200 bit/s", run_codec2(1200)),
-    ]
+    return [opus_system(6), codec2_system(3200), codec2_system(1200)]
 
 
 def tokenizer(name: str, codebooks: Sequence[int] | None = None) -> list[System]:
