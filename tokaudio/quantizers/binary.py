@@ -2,65 +2,63 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tokaudio.quantizers.base import Quantizer, QuantizerOutput
-
-_MOST_BITS = 30
+from tokaudio.quantizers.signs import SignQuantizer
 
 
-class BinarySphericalQuantizer(Quantizer):
-    """One implicit codebook of `2 ** dim` corners of a cube inside the unit sphere: nothing is learned.
+class BinarySphericalQuantizer(SignQuantizer):
+    """One implicit codebook of `2 ** bits` corners of a cube inside the unit sphere, where vectors are brought first.
 
-    A code is a binary number whose first dimension is the highest bit; a bit is 1 where the vector is above zero.
-    Lengths of vectors do not matter.
+    Lengths of vectors do not matter, and no vector is farther from its corner than a bound that does not grow with the
+    codebook: there is no need of a commitment loss.
 
     Example:
+        >>> import torch
         >>> quantizer = BinarySphericalQuantizer(3)
         >>> quantizer.encode(torch.tensor([[[1.0, 0.0], [-2.0, 0.1], [0.5, -3.0]]]))
         tensor([[[5, 2]]])
     """
 
-    _places: Tensor
-
-    def __init__(self, dim: int) -> None:
+    def __init__(
+        self,
+        dim: int,
+        bits: int | None = None,
+        *,
+        commitment: float = 0.0,
+        entropy_weight: float = 0.1,
+        diversity: float = 1.0,
+        inverse_temperature: float = 1.0,
+        entropy_group: int = 1,
+    ) -> None:
         """Make the quantizer.
 
         Args:
-            dim: D, width of the latents and bits of a code.
+            dim: D, width of the latents; projected to and from `bits` where it differs.
+            bits: of a code, 1 to 30; None for D.
+            commitment: weight of the squared distance to the corner.
+            entropy_weight: weight of the entropy loss.
+            diversity: weight of the entropy of all codes together, beside that of each vector's own.
+            inverse_temperature: b of soft codes, in proportion to `exp(-b |u - c|^2)`; half of the paper's.
+            entropy_group: bits whose joint distribution the entropy of all codes is taken of; 1, the paper's, takes
+                bits as independent.
+
+        Raises:
+            ValueError: if a number is out of range.
         """
-        super().__init__()
-        if not 1 <= dim <= _MOST_BITS:
-            raise ValueError(f"dim must be from 1 to {_MOST_BITS}, got {dim}")
-        self.dim, self.codebook_sizes = dim, (2**dim,)
-        self.register_buffer("_places", 2 ** torch.arange(dim - 1, -1, -1), persistent=False)
+        width = dim if bits is None else bits
+        super().__init__(
+            dim,
+            bits,
+            corner=max(width, 1) ** -0.5,
+            commitment=commitment,
+            entropy_weight=entropy_weight,
+            diversity=diversity,
+            inverse_temperature=inverse_temperature,
+            entropy_group=entropy_group,
+        )
 
-    def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
-        """Return codes `[B, 1, T]` of vectors `[B, D, T]`."""
-        self.resolve(num_codebooks)
-        return ((latents > 0) * self._places[:, None]).sum(1, keepdim=True)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Return unit vectors `[B, D, T]` of codes `[B, 1, T]`."""
-        self.check_codes(codes)
-        bits = codes.div(self._places[:, None], rounding_mode="floor") % 2
-        return (bits.float() * 2 - 1) * self.dim**-0.5
-
-    def codebook(self, index: int) -> Tensor:
-        """Return the implicit codebook as vectors `[V, D]`."""
-        if index != 0:
-            raise IndexError(f"this quantizer has one codebook, index 0; got {index}")
-        codes = torch.arange(self.codebook_sizes[0], device=self._places.device)
-        return self.decode(codes[None, None])[0].T
-
-    def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
-        """Quantize `[B, D, T]`; gradients pass straight through the signs, to the vector on the sphere."""
-        self.require_depth(num_codebooks)
-        sphere = F.normalize(latents.float(), dim=1)
-        codes = self.encode(latents)
-        corners = self.decode(codes)
-        # Straight through: the corner's value to the last bit, the vector's gradient.
-        quantized = corners + (sphere - sphere.detach())
-        return QuantizerOutput(quantized, codes, latents.new_zeros(()))
+    def bound(self, rows: Tensor) -> Tensor:
+        """Return rows `[..., bits]` at length 1."""
+        return F.normalize(rows, dim=-1)

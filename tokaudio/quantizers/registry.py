@@ -8,9 +8,17 @@ from typing import Any
 
 from tokaudio.errors import CheckpointError, UnknownNameError
 from tokaudio.quantizers.base import Quantizer
+from tokaudio.quantizers.binary import BinarySphericalQuantizer
+from tokaudio.quantizers.chain import ResidualQuantizer
 from tokaudio.quantizers.factorized import FactorizedVectorQuantizer
 from tokaudio.quantizers.kmeans import KMeansQuantizer
+from tokaudio.quantizers.lookup_free import LookupFreeQuantizer
+from tokaudio.quantizers.multiscale import MultiScaleQuantizer
+from tokaudio.quantizers.per_dimension import ScalarQuantizer
+from tokaudio.quantizers.product import ProductQuantizer
+from tokaudio.quantizers.random_projection import RandomProjectionQuantizer
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
+from tokaudio.quantizers.residual_finite_scalar import ResidualFiniteScalarQuantizer
 from tokaudio.quantizers.scalar import FiniteScalarQuantizer
 from tokaudio.quantizers.simvq import SimVectorQuantizer
 from tokaudio.quantizers.split import SplitResidualVectorQuantizer
@@ -24,6 +32,14 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "factorized": FactorizedVectorQuantizer,
     "kmeans": KMeansQuantizer,
     "simvq": SimVectorQuantizer,
+    "residual": ResidualQuantizer,
+    "product": ProductQuantizer,
+    "multiscale": MultiScaleQuantizer,
+    "residual-fsq": ResidualFiniteScalarQuantizer,
+    "sq": ScalarQuantizer,
+    "lfq": LookupFreeQuantizer,
+    "bsq": BinarySphericalQuantizer,
+    "random-projection": RandomProjectionQuantizer,
 }
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-
-from tokaudio.quantizers.base import Quantizer, QuantizerOutput
+from tokaudio.quantizers.chain import ResidualQuantizer
 from tokaudio.quantizers.codebook import Learning, Metric
 from tokaudio.quantizers.vector import VectorQuantizer
 
 
-class ResidualVectorQuantizer(Quantizer):
+class ResidualVectorQuantizer(ResidualQuantizer):
     """K vector quantizers in a row.
 
     The first k codes do not depend on the later ones, so any prefix of the codebooks is a valid, coarser encoding.
+    [`ResidualQuantizer`][tokaudio.quantizers.chain.ResidualQuantizer] does the same with any quantizer.
 
     Example:
+        >>> import torch
         >>> quantizer = ResidualVectorQuantizer(8, 32, num_codebooks=4)
         >>> latents = torch.randn(2, 8, 5)
         >>> codes = quantizer.encode(latents)
@@ -53,9 +52,7 @@ class ResidualVectorQuantizer(Quantizer):
             dropout: share of training items that use a random number of codebooks (quantizer dropout).
             seed: of k-means, revival and dropout.
         """
-        super().__init__()
-        self.dim, self.codebook_sizes, self.dropout = dim, (codebook_size,) * num_codebooks, dropout
-        self.levels = nn.ModuleList(
+        levels = [
             VectorQuantizer(
                 dim,
                 codebook_size,
@@ -68,61 +65,5 @@ class ResidualVectorQuantizer(Quantizer):
                 seed=seed * 1009 + level,
             )
             for level in range(num_codebooks)
-        )
-
-    def _level(self, index: int) -> VectorQuantizer:
-        level = self.levels[index]
-        assert isinstance(level, VectorQuantizer)
-        return level
-
-    def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
-        """Return codes `[B, k, T]` of vectors `[B, D, T]`."""
-        with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
-            residual, codes = latents.float(), []
-            for index in range(self.resolve(num_codebooks)):
-                level = self._level(index)
-                codes.append(level.search(residual))
-                residual = residual - level.lookup(codes[-1])
-            return torch.stack(codes, dim=1)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Return the sum `[B, D, T]` of the codewords of codes `[B, k, T]`."""
-        self.check_codes(codes)
-        total = self._level(0).lookup(codes[:, 0])
-        for index in range(1, codes.shape[1]):
-            total = total + self._level(index).lookup(codes[:, index])
-        return total
-
-    def codebook(self, index: int) -> Tensor:
-        """Return codebook `index` as vectors `[V, D]`."""
-        if not 0 <= index < self.num_codebooks:
-            raise IndexError(f"codebook index must be in 0..{self.num_codebooks - 1}, got {index}")
-        return self._level(index).codebook(0)
-
-    def initialise(self, latents: Tensor) -> None:
-        """Set every codebook by k-means over what the ones before it leave of vectors `[N, D]`."""
-        residual = latents.detach().T[None]
-        for index in range(self.num_codebooks):
-            level = self._level(index)
-            level.initialise(residual[0].T)
-            residual = residual - level.lookup(level.search(residual)).detach()
-
-    def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
-        """Quantize `[B, D, T]`; in train mode the codebooks learn, and some items use fewer of them."""
-        depth = self.draw_depth(len(latents), num_codebooks, dropout=self.dropout).to(latents.device)
-        residual, total = latents, torch.zeros_like(latents)
-        codes, losses = [], []
-        stats: dict[str, Tensor] = {}
-        for index in range(self.num_codebooks):
-            used = (depth > index).to(latents.dtype)
-            level = self._level(index)
-            # The residual passes through every straight-through step, so that the gradients of all levels add up to
-            # one identity and not to K of them; commitment still has to reach the latents from each level.
-            anchor = None if level.factorised else latents - (latents - residual).detach()
-            out = level(residual, weights=used, anchor=anchor)
-            total = total + out.quantized * used[:, None, None]
-            residual = residual - out.quantized
-            codes.append(out.codes)
-            losses.append(out.loss)
-            stats |= {f"{name}_{index}": value for name, value in out.stats.items()}
-        return QuantizerOutput(total, torch.cat(codes, dim=1), torch.stack(losses).mean(), stats)
+        ]
+        self._put_together(levels, num_codebooks, dropout=dropout)

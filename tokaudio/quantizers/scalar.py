@@ -18,9 +18,12 @@ _MOST_MARGIN = 0.25
 
 
 def _nearest_level(rows: Tensor) -> Tensor:
-    """Round to the nearest whole number, halves down, so that of two equally near levels the lower one wins."""
+    """Round to the nearest whole number, halves down, so that of two equally near levels the lower one wins.
+
+    What is no number is rounded to zero: it would become a code that does not exist.
+    """
     rounded = rows.round()
-    return torch.where(rows - rounded == -0.5, rounded - 1, rounded)
+    return torch.where(rows - rounded == -0.5, rounded - 1, rounded).nan_to_num(0.0)
 
 
 class FiniteScalarQuantizer(Quantizer):

@@ -77,7 +77,7 @@ class FocalCodec(Codec):
         super().__init__(
             spec,
             FocalEncoder(speech, FocalCompressor(*_arguments(shape.compressor))),
-            BinarySphericalQuantizer(shape.compressor.out_width),
+            BinarySphericalQuantizer(shape.compressor.out_width, entropy_weight=0.0),
             FocalDecoder(FocalDecompressor(*_arguments(back)), back.out_width, **shape.vocoder),
         )
         self.shape = shape

@@ -1,0 +1,139 @@
+"""The mechanism behind binary codebooks: a code is the signs of a vector, and entropies keep all codes in use."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from tokaudio.quantizers.base import Quantizer, QuantizerOutput
+from tokaudio.quantizers.entropy import bit_entropy, codebook_entropy
+from tokaudio.quantizers.projection import projection
+
+_MOST_BITS = 30
+
+
+class SignQuantizer(Quantizer):
+    """One implicit codebook of the `2 ** bits` corners of a cube around zero; only projections are learned.
+
+    A code is a binary number whose first dimension is the highest bit; a bit is 1 where the vector is above zero.
+
+    Attributes:
+        bits: of a code.
+        corner: coordinate of the corners, each dimension of which is `corner` or `-corner`.
+        factorised: whether the signs are taken in a space of another width than the latents'.
+    """
+
+    _places: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        bits: int | None,
+        *,
+        corner: float,
+        commitment: float,
+        entropy_weight: float,
+        diversity: float,
+        inverse_temperature: float,
+        entropy_group: int,
+    ) -> None:
+        super().__init__()
+        name, bits = ("dim", dim) if bits is None else ("bits", bits)
+        if not 1 <= bits <= _MOST_BITS:
+            raise ValueError(f"{name} must be from 1 to {_MOST_BITS}, got {bits}")
+        if entropy_group < 1:
+            raise ValueError(f"entropy_group must be at least 1, got {entropy_group}")
+        self.dim, self.bits, self.corner, self.codebook_sizes = dim, bits, corner, (2**bits,)
+        self.commitment, self.entropy_weight, self.diversity = commitment, entropy_weight, diversity
+        self.inverse_temperature, self.entropy_group = inverse_temperature, entropy_group
+        self.down, self.up = projection(dim, bits), projection(bits, dim)
+        self.register_buffer("_places", 2 ** torch.arange(bits - 1, -1, -1), persistent=False)
+
+    @property
+    def factorised(self) -> bool:
+        """Whether there are projections."""
+        return self.bits != self.dim
+
+    @abstractmethod
+    def bound(self, rows: Tensor) -> Tensor:
+        """Return rows `[..., bits]` as they are compared with the corners; signs stay."""
+
+    def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
+        """Return codes `[B, 1, T]` of vectors `[B, D, T]`."""
+        self.resolve(num_codebooks)
+        with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
+            return self._codes(self.down(latents.transpose(1, 2)))[:, None]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return vectors `[B, D, T]` of codes `[B, 1, T]`."""
+        self.check_codes(codes)
+        vectors: Tensor = self.up(self._corners(codes[:, 0]))
+        return vectors.transpose(1, 2)
+
+    def codebook(self, index: int) -> Tensor:
+        """Return the implicit codebook as vectors `[V, D]`."""
+        if index != 0:
+            raise IndexError(f"this quantizer has one codebook, index 0; got {index}")
+        table: Tensor = self.up(self._corners(torch.arange(self.codebook_sizes[0], device=self._places.device)))
+        return table
+
+    def forward(
+        self,
+        latents: Tensor,
+        *,
+        num_codebooks: Tensor | int | None = None,
+        weights: Tensor | None = None,
+        anchor: Tensor | None = None,
+    ) -> QuantizerOutput:
+        """Quantize `[B, D, T]`; gradients pass straight through the signs.
+
+        Args:
+            latents: vectors `[B, D, T]`.
+            num_codebooks: 1 or None; kept for the contract.
+            weights: 0 or 1 per item `[B]`; items at 0 add nothing to the loss.
+            anchor: what the loss pulls at, `[B, D, T]`, equal to `latents` in value; None for `latents`.
+        """
+        self.require_depth(num_codebooks)
+        with torch.autocast(latents.device.type, enabled=False):
+            rows = self._compared(latents)
+            codes = self._codes(rows)
+            corners = self._corners(codes)
+            # Straight through: the corner's value to the last bit, the vector's gradient.
+            quantized: Tensor = self.up(corners + (rows - rows.detach()))
+            target = rows if anchor is None else self._compared(anchor)
+            loss, stats = self._loss(target, corners, weights)
+        if self.training:
+            shares = codes.unique(return_counts=True)[1].float() / max(codes.numel(), 1)
+            stats["perplexity"] = torch.exp(-(shares * shares.log()).sum())
+        return QuantizerOutput(quantized.transpose(1, 2), codes[:, None], loss, stats)
+
+    def _loss(self, rows: Tensor, corners: Tensor, weights: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of rows `[B, T, bits]`, and its entropies in bits."""
+        per_item = (rows - corners).square().mean((1, 2))
+        loss = self.commitment * (per_item if weights is None else per_item * weights).mean()
+        if not self.entropy_weight:
+            return loss, {}
+        flat = (rows if weights is None else rows[weights.bool()]).flatten(0, 1)
+        if not len(flat):
+            return loss, {}
+        # exp(-b |z - c|^2) over corners c = +-corner is a product of sigmoid(+-4 b corner z) over dimensions.
+        logits = 4 * self.inverse_temperature * self.corner * flat
+        sure, spread = bit_entropy(logits), codebook_entropy(logits, group=self.entropy_group)
+        loss = loss + self.entropy_weight * (sure - self.diversity * spread)
+        nats = torch.tensor(2.0).log().item()
+        return loss, {"code_entropy": sure.detach() / nats, "codebook_entropy": spread.detach() / nats}
+
+    def _compared(self, latents: Tensor) -> Tensor:
+        rows: Tensor = self.down(latents.transpose(1, 2))
+        return self.bound(rows.float())
+
+    def _codes(self, rows: Tensor) -> Tensor:
+        """Return codes `[...]` of rows `[..., bits]`."""
+        return ((rows > 0) * self._places).sum(-1)
+
+    def _corners(self, codes: Tensor) -> Tensor:
+        """Return corners `[..., bits]` in float32 of codes `[...]`."""
+        ones = codes[..., None].div(self._places, rounding_mode="floor") % 2
+        return (ones.float() * 2 - 1) * self.corner
