@@ -30,13 +30,15 @@ class ScalarQuantizer(Quantizer):
 
         Args:
             dim: D, width of the latents.
-            codebook_size: V, levels of each dimension, at least 2.
+            codebook_size: V, levels of each dimension, at least 3; an odd number has one at zero, as in the paper.
             num_codebooks: K, dimensions that are rounded; latents are projected to and from as many. None for D.
 
         Raises:
             ValueError: if a number is out of range.
         """
         super().__init__()
+        if codebook_size < 3:
+            raise ValueError(f"codebook_size must be at least 3, got {codebook_size}; for two levels there is lfq")
         width = dim if num_codebooks is None else num_codebooks
         self.rounding = GroupedFiniteScalarQuantizer((codebook_size,), num_codebooks=width, margin=0.0)
         self.dim, self.codebook_sizes = dim, self.rounding.codebook_sizes
