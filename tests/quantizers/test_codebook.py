@@ -90,6 +90,14 @@ def test_kmeans_restarts_empty_clusters():
     assert bool(torch.isfinite(found).all())
 
 
+def test_of_equal_vectors_kmeans_draws_one():
+    # Nine of ten vectors are zero, as what a level leaves of vectors that are its codewords.
+    vectors = torch.zeros(400, 3)
+    vectors[::10] = normal(40, 3) + 5
+    found = kmeans(vectors, 20, iterations=1, generator=torch.Generator().manual_seed(0))
+    assert len(found.unique(dim=0)) == 20
+
+
 def test_kmeans_with_fewer_vectors_than_codes_keeps_them_and_adds_jittered_copies():
     vectors = normal(5, 3) * 10
     found = kmeans(vectors, 9, iterations=3, generator=torch.Generator().manual_seed(0))

@@ -199,7 +199,8 @@ def sums_by_code(vectors: Tensor, index: Tensor, size: int) -> Tensor:
 def kmeans(vectors: Tensor, size: int, *, iterations: int, generator: torch.Generator) -> Tensor:
     """Return `size` centroids `[V, D]` of vectors `[N, D]` by Lloyd's algorithm from a random start.
 
-    Empty clusters restart from random vectors. With fewer vectors than clusters, the rest are jittered copies.
+    Empty clusters restart from random vectors. With fewer vectors than clusters, the rest are jittered copies. Of equal
+    vectors, such as the zeros that a level before left, one is drawn: equal centroids would be dead from the start.
 
     Example:
         >>> points = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
@@ -211,7 +212,10 @@ def kmeans(vectors: Tensor, size: int, *, iterations: int, generator: torch.Gene
         spread = vectors.std(0, unbiased=False).clamp_min(1e-3)
         jitter = torch.randn(copies.shape, generator=generator).to(vectors) * spread * 0.1
         return torch.cat([vectors, copies + jitter])
-    centroids = vectors[torch.randperm(len(vectors), generator=generator)[:size]].clone()
+    different = _different(vectors)
+    if len(different) < size:
+        different = vectors
+    centroids = different[torch.randperm(len(different), generator=generator)[:size]].clone()
     for _ in range(iterations):
         index = torch.cat([nearest(part, centroids) for part in vectors.split(8192)])
         counts = torch.bincount(index, minlength=size).to(vectors.dtype)
@@ -219,6 +223,16 @@ def kmeans(vectors: Tensor, size: int, *, iterations: int, generator: torch.Gene
         empty = counts == 0
         centroids = sums / counts.clamp_min(1.0)[:, None]
         if bool(empty.any()):
-            pick = torch.randint(0, len(vectors), (int(empty.sum()),), generator=generator)
-            centroids[empty] = vectors[pick]
+            pick = torch.randint(0, len(different), (int(empty.sum()),), generator=generator)
+            centroids[empty] = different[pick]
     return centroids
+
+
+def _different(vectors: Tensor) -> Tensor:
+    """Return vectors `[N, D]` without repetitions, in their order."""
+    rows, place = vectors.unique(dim=0, return_inverse=True)
+    if len(rows) == len(vectors):
+        return vectors
+    first = place.new_full((len(rows),), len(vectors))
+    first.scatter_reduce_(0, place, torch.arange(len(vectors), device=place.device), "amin")
+    return vectors[first.sort().values]
