@@ -220,9 +220,12 @@ def test_counts_and_bitrate_respect_stride_and_depth():
     assert make([5], SLOW).bitrate_bps == SLOW.bitrate_bps
     depth = dataclasses.replace(make([4, 2]), depth=torch.tensor([[2, 1, 0, 1], [2, 2, 0, 0]]))
     assert depth.num_tokens.tolist() == [4, 4]
-    assert depth.bitrate_bps == pytest.approx((5 * 3 + 3 * math.log2(300)) / 6 * 10)
+    assert depth.depth_bits == pytest.approx(5 * math.log2(3)), "four numbers of the first item, one of the second"
+    assert depth.bitrate_bps == pytest.approx((5 * 3 + 3 * math.log2(300) + depth.depth_bits) / 6 * 10)
     full = dataclasses.replace(make([8], SLOW), depth=torch.full((1, 8), 3))
-    assert full.bitrate_bps == pytest.approx(SLOW.bitrate_bps) and full.bitrate_kbps == full.bitrate_bps / 1000
+    one_number = math.log2(4) / 8 * 10
+    assert full.bitrate_bps == pytest.approx(SLOW.bitrate_bps + one_number)
+    assert full.bitrate_kbps == full.bitrate_bps / 1000 and full.select_codebooks(2).depth_bits == math.log2(3)
     assert depth[0:0].bitrate_bps == TOY.bitrate_bps
 
 

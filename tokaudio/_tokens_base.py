@@ -84,14 +84,29 @@ class TokensBase:  # noqa: PLW1641 - equal tokens must hash alike, and hashing t
         return torch.stack([start.sum(dim=1) for start in starts]).sum(dim=0)
 
     @property
+    def depth_bits(self) -> float:
+        """Bits that tell the depth, over all items, without entropy coding; 0 where there is none.
+
+        Of each item, one number from 0 to K for every so many frames as the depth is held throughout.
+        """
+        if self.depth is None:
+            return 0.0
+        count = 0
+        for row, length in zip(self.depth.cpu(), self.lengths.tolist(), strict=True):
+            changes = ((row[:length].diff() != 0).nonzero().flatten() + 1).tolist()
+            held = math.gcd(*changes) if changes else max(1, length)
+            count += -(-length // held)
+        return count * math.log2(self.spec.num_codebooks + 1)
+
+    @property
     def bitrate_bps(self) -> float:
-        """Bits per second without entropy coding: the spec's, or with a depth the mean over all frames."""
+        """Bits per second without entropy coding: the spec's; with a depth, of the codes in use and of the depth."""
         frames = int(self.lengths.sum())
         if self.depth is None or frames == 0:
             return self.spec.bitrate_bps
         counts = self.code_mask.sum(dim=(0, 2)).tolist()
         bits = (n * codebook.bits / codebook.stride for n, codebook in zip(counts, self.spec.codebooks, strict=True))
-        return math.fsum(bits) / frames * float(self.spec.frame_rate)
+        return (math.fsum(bits) + self.depth_bits) / frames * float(self.spec.frame_rate)
 
     @property
     def bitrate_kbps(self) -> float:

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from tokaudio.audio import RESAMPLER, AudioReader, StreamResampler, as_audio, to_channels
 from tokaudio.errors import AudioError, CheckpointError, TokensError, one_line
 from tokaudio.nn.determinism import exact_inference
+from tokaudio.quantizers.depth import decode_to_depth
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.clips import split_clips
 from tokaudio.tokenizers.fingerprint import fingerprint_of
-from tokaudio.tokenizers.pieces import Collector, Encoded, extras_of, item_extras, padded, tokens_of
+from tokaudio.tokenizers.pieces import Collector, Encoded, codes_to_depth, extras_of, item_extras, padded, tokens_of
 from tokaudio.tokenizers.streams import Streaming
 from tokaudio.tokens import Tokens
 
@@ -41,6 +42,7 @@ class Tokenizer(nn.Module, ABC):
     Attributes:
         spec: the frozen facts: rates, codebooks, licence.
         decodes: whether there is a decoder; see [`EncodeOnly`][tokaudio.tokenizers.encode_only.EncodeOnly].
+        takes_depth: whether it decodes tokens whose number of codebooks differs from frame to frame.
 
     Example:
         >>> tokenizer = Tokenizer.from_pretrained("mini-codec")
@@ -53,6 +55,7 @@ class Tokenizer(nn.Module, ABC):
 
     spec: TokenizerSpec
     decodes: bool = True
+    takes_depth: bool = False
 
     def __init__(self, spec: TokenizerSpec) -> None:
         super().__init__()
@@ -154,8 +157,6 @@ class Tokenizer(nn.Module, ABC):
         """Fewest first codebooks that can be decoded."""
         return 1
 
-    # --- what families implement -------------------------------------------------------------------------------
-
     @abstractmethod
     def _encode(self, samples: Tensor, num_codebooks: int) -> Tensor:
         """Return codes `[k, T]` of one item's samples `[C, S]`, S > 0."""
@@ -179,8 +180,6 @@ class Tokenizer(nn.Module, ABC):
     @abstractmethod
     def _streaming(self, num_codebooks: int) -> Streaming:
         """Return fresh streams."""
-
-    # --- what callers use ----------------------------------------------------------------------------------------
 
     def encode(
         self,
@@ -286,12 +285,12 @@ class Tokenizer(nn.Module, ABC):
         left = self.spec.decoded_length(int(tokens.num_samples[0]))
         decoder = self._streaming(tokens.spec.num_codebooks).decoder
         self._require_float32()
-        frames = tokens.codes.shape[2]
+        codes, frames = codes_to_depth(tokens), tokens.codes.shape[2]
         for start in range(0, frames + block_frames, block_frames):
             with exact_inference(self.device):
                 if start < frames:
                     decoder.extras = item_extras(tokens, slice(start, start + block_frames), self.device)
-                    piece = decoder.push(tokens.codes[0, :, start : start + block_frames].to(self.device))
+                    piece = decoder.push(codes[0, :, start : start + block_frames].to(self.device))
                 else:
                     piece = decoder.flush()
             if piece.shape[1]:
@@ -316,7 +315,7 @@ class Tokenizer(nn.Module, ABC):
         """
         self._checked(tokens)
         with exact_inference(self.device):
-            vectors = self._embed(tokens.codes.to(self.device))
+            vectors = decode_to_depth(self._embed, codes_to_depth(tokens).to(self.device))
             return vectors * tokens.mask[:, None].to(vectors)
 
     def streaming(self, *, num_codebooks: int | None = None) -> Streaming:
@@ -326,8 +325,6 @@ class Tokenizer(nn.Module, ABC):
         for stream in (streaming.encoder, streaming.decoder):
             stream.run = self._exactly(stream.run)
         return streaming
-
-    # --- shared machinery ------------------------------------------------------------------------------------------
 
     def _exactly(self, run: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def exact(*given: Any) -> Tensor:
@@ -349,7 +346,8 @@ class Tokenizer(nn.Module, ABC):
 
     def _decode_item(self, item: Tokens) -> Tensor:
         """Return samples `[C, S]` of one item that has frames; families that need side information look it up."""
-        return self._decode(item.codes[0].to(self.device), self.spec.decoded_length(int(item.num_samples[0])))
+        codes = codes_to_depth(item)[0].to(self.device)
+        return self._decode(codes, self.spec.decoded_length(int(item.num_samples[0])))
 
     def _items(
         self, audio: Any, sample_rate: int | None, num_samples: Sequence[int] | Tensor | None
@@ -370,6 +368,8 @@ class Tokenizer(nn.Module, ABC):
 
     def _checked(self, tokens: Tokens) -> Tokens:
         tokens.require_compatible(self.spec, self.fingerprint)
+        if tokens.depth is not None and not self.takes_depth:
+            raise TokensError(one_line(self.spec.name, "decodes no variable depth", "use all codebooks at every frame"))
         return tokens
 
     def no_decoder(self) -> TokensError:

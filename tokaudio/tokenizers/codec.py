@@ -14,6 +14,7 @@ from tokaudio.audio.checks import check_block
 from tokaudio.errors import AudioError, CheckpointError, TokensError, one_line
 from tokaudio.nn.stages import Aligned, Pipeline, Stage, stage_of
 from tokaudio.quantizers import Quantizer
+from tokaudio.quantizers.depth import NO_CODE, decode_to_depth, depth_of
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.base import Streaming, Tokenizer
 
@@ -30,6 +31,7 @@ class Codec(Tokenizer):
     """
 
     block_seconds = 2.0
+    takes_depth = True
 
     def __init__(self, spec: TokenizerSpec, encoder: nn.Module, quantizer: Quantizer, decoder: nn.Module) -> None:
         """Put the parts together.
@@ -66,6 +68,16 @@ class Codec(Tokenizer):
     def dequantize(self, codes: Tensor) -> Tensor:
         """Return vectors `[T, D]` of codes `[T, k]`."""
         return self.quantizer.decode(codes.T[None])[0].T.contiguous()
+
+    def _dequantized(self, codes: Tensor) -> Tensor:
+        """Return vectors `[T, D]` of codes `[T, k]`, of which a frame may have fewer than others."""
+        if not bool((codes == NO_CODE).any()):
+            return self.dequantize(codes)
+
+        def decode(some: Tensor) -> Tensor:
+            return self.dequantize(some[0].T).T[None]
+
+        return decode_to_depth(decode, codes.T[None])[0].T.contiguous()
 
     # --- the contract ----------------------------------------------------------------------------------------------
 
@@ -112,7 +124,7 @@ class Codec(Tokenizer):
             return self.quantize(latents(block, last), num_codebooks)
 
         def decode(block: Tensor, last: bool) -> Tensor:
-            return sound(self.dequantize(block), last)
+            return sound(self._dequantized(block), last)
 
         no_sound = torch.zeros(self.spec.channels, 0, dtype=torch.float32, device=self.device)
         hop = self.spec.hop_length * self.spec.output_sample_rate // self.spec.sample_rate
@@ -155,9 +167,7 @@ class Codec(Tokenizer):
         )
 
     def _check_codes(self, codes: Tensor) -> None:
-        if codes.is_floating_point() or codes.is_complex():
-            raise TokensError(one_line("stream", f"a piece of {codes.dtype}", "give integer codes [K, n]"))
-        self.quantizer.check_codes(codes[None])
+        check_codes(self.quantizer, codes)
 
 
 def check_samples(samples: Tensor) -> None:
@@ -173,3 +183,23 @@ def check_samples(samples: Tensor) -> None:
         problem = f"a piece of {samples.dtype}"
         raise AudioError(one_line("stream", problem, "give float32 samples in [-1, 1]"))
     check_block(samples, "stream")
+
+
+def check_codes(quantizer: Quantizer, codes: Tensor) -> None:
+    """Refuse a piece of a stream `[K, n]` that is not integer codes of a quantizer.
+
+    The last codes of a frame may be `NO_CODE`: it then has fewer than others.
+
+    Raises:
+        TokensError: if it is not.
+
+    Example:
+        >>> from tokaudio.quantizers import VectorQuantizer
+        >>> check_codes(VectorQuantizer(4, 16), torch.tensor([[3, 15]]))
+    """
+    if codes.is_floating_point() or codes.is_complex():
+        raise TokensError(one_line("stream", f"a piece of {codes.dtype}", "give integer codes [K, n]"))
+    if bool((codes == NO_CODE).any()):
+        depth_of(codes[None])
+        codes = codes.masked_fill(codes == NO_CODE, 0)
+    quantizer.check_codes(codes[None])

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tokaudio.quantizers.depth import without_unused
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.streams import Stream
 from tokaudio.tokens import Tokens
@@ -148,3 +149,15 @@ def item_extras(tokens: Tokens, frames: slice, device: torch.device) -> dict[str
         name: (value[0, frames] if name.startswith("frame_") else value[0]).to(device)
         for name, value in tokens.extras.items()
     }
+
+
+def codes_to_depth(tokens: Tokens) -> Tensor:
+    """Return the codes `[B, K, T]`, with `NO_CODE` beyond the depth of a frame where there is one.
+
+    Example:
+        >>> from tokaudio.spec import CodebookSpec
+        >>> spec = TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(8),))
+        >>> codes_to_depth(Tokens.from_codes(torch.tensor([[1, 2]]), spec)).tolist()
+        [[[1, 2]]]
+    """
+    return tokens.codes if tokens.depth is None else without_unused(tokens.codes, tokens.depth)

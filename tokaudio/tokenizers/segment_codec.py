@@ -24,6 +24,11 @@ class SegmentCodec(Codec):
 
     normalize: bool = False
 
+    @property
+    def takes_depth(self) -> bool:  # type: ignore[override]
+        """Whether it decodes tokens of variable depth: where signals are coded whole."""
+        return self.spec.segments is None
+
     # --- what a family may do in another way ---------------------------------------------------------------------
 
     def encode_segments(self, blocks: list[Tensor]) -> list[Tensor]:

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from tokaudio.audio.chunk import TilePlan, TileStream
 from tokaudio.audio.mel import mel_filterbank
-from tokaudio.errors import CheckpointError, TokensError, one_line
+from tokaudio.errors import CheckpointError
 from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralDecoder, SpectralEncoder
 from tokaudio.quantizers import make_quantizer
+from tokaudio.quantizers.depth import NO_CODE, decode_to_depth
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.base import Streaming, Tokenizer
-from tokaudio.tokenizers.codec import check_samples
+from tokaudio.tokenizers.codec import check_codes, check_samples
 
 # Frames per tile: long enough that context is a small share of the work, short enough that a tile stays in cache.
 TILE = 100
-_NO_CODE = -1
 
 
 class SpectralCodec(Tokenizer):
@@ -36,6 +36,7 @@ class SpectralCodec(Tokenizer):
     """
 
     FAMILY = "spectral-codec"
+    takes_depth = True
 
     def __init__(
         self, spec: TokenizerSpec, shape: SpectralCodecShape, quantizer: str, quantizer_options: Mapping[str, Any]
@@ -125,16 +126,14 @@ class SpectralCodec(Tokenizer):
                 no_sound,
                 out_per_frame=self.shape.hop_length,
                 dtype=torch.int64,
-                fill=_NO_CODE,
+                fill=NO_CODE,
                 device=self.device,
                 check=self._check_codes,
             ),
         )
 
     def _check_codes(self, codes: Tensor) -> None:
-        if codes.is_floating_point() or codes.is_complex():
-            raise TokensError(one_line("stream", f"a piece of {codes.dtype}", "give integer codes [K, n]"))
-        self.quantizer.check_codes(codes[None])
+        check_codes(self.quantizer, codes)
 
     def _latents(self, window: Tensor) -> Tensor:
         """Return the latents `[D, tile]` of a window of samples `[1, W]`."""
@@ -143,9 +142,7 @@ class SpectralCodec(Tokenizer):
 
     def _sound(self, window: Tensor) -> Tensor:
         """Return the samples `[1, tile * hop]` of a window of codes `[K, W]`; frames without codes are zero vectors."""
-        present = (window[:1] != _NO_CODE).float()
-        vectors = self.quantizer.decode(window.clamp_min(0)[None]) * present
-        signal = self.decoder(vectors)
+        signal = self.decoder(decode_to_depth(self.quantizer.decode, window[None]))
         edge = self.decoder.context + self.decoder.reach * self.shape.hop_length
         return signal[:, edge : signal.shape[1] - edge]
 

@@ -52,6 +52,7 @@ class DualCodec(WindowedCodec):
     """
 
     FAMILY, TITLE = "dualcodec", "DualCodec"
+    takes_depth = False
 
     encoder: DualEncoder
     quantizer: DualQuantizer  # type: ignore[assignment]  # it has the methods that are used

@@ -62,6 +62,7 @@ class FACodec(Codec):
     """
 
     FAMILY, TITLE = "facodec", "FACodec"
+    takes_depth = False
 
     def __init__(self, spec: TokenizerSpec, shape: FACodecShape) -> None:
         """Make an untrained FACodec.
