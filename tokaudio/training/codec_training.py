@@ -153,14 +153,10 @@ class CodecTraining:
     def start_quantizing(self) -> None:
         """Set the codebooks from the latents of batches that no step hears."""
         self.nets.eval()
-        rows = [
-            self.nets.body.encode(self.batches.initial(number).to(self.device)).float() for number in self._numbers()
-        ]
+        batches = self.batches.initial(self.recipe.initial_batches)
+        rows = [self.nets.body.encode(batch.to(self.device)).float() for batch in batches]
         self.nets.quantizer.initialise(torch.cat([part.transpose(1, 2).flatten(0, 1) for part in rows]))
         self.quantizing = True
-
-    def _numbers(self) -> range:
-        return range(self.recipe.initial_batches)
 
     @contextmanager
     def averaging(self) -> Iterator[None]:

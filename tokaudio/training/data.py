@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from tokaudio.atomic import atomic_write
 from tokaudio.audio import as_audio, audio_info, read_audio, resample, to_channels
 from tokaudio.audio.manifest import Recording
-from tokaudio.errors import AudioError, TokaudioError, one_line
+from tokaudio.errors import AudioError, TokaudioError
 from tokaudio.training.augment import draw
 from tokaudio.training.pool import AudioPool, Clip, FilePool, write_pool
 from tokaudio.training.recipe import DataOptions
@@ -31,6 +31,7 @@ from tokaudio.training.recipe import DataOptions
 TRAIN, VALIDATION = "train", "validation"
 # Streams of numbers: crops of steps, and those that codebooks are set from.
 _INITIAL = 1 << 40
+_NOTHING = "the data: no recording could be used for training; name some that can be read"
 Fail = Callable[[str, str], None]
 
 
@@ -39,7 +40,7 @@ def is_validation(name: str, share: float) -> bool:
 
     Example:
         >>> sum(is_validation(f"{number}.wav", 0.1) for number in range(1000))
-        93
+        107
     """
     digest = hashlib.sha256(os.fsencode(name)).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
@@ -111,7 +112,8 @@ def open_data(
         found = _scan(recordings, sample_rate, options, fail)
         if found["cached"]:
             decoded = _Decoded(recordings, sample_rate, options.validation)
-            write_pool(folder, _decode_all(decoded, found["failures"], workers, fail, tell), sample_rate)
+            if not write_pool(folder, _decode_all(decoded, found["failures"], workers, fail, tell), sample_rate):
+                raise AudioError(_NOTHING)
         folder.mkdir(parents=True, exist_ok=True)
         atomic_write(told, json.dumps(found).encode(), overwrite=True)
     weights = {VALIDATION: 0.0}
@@ -122,7 +124,7 @@ def open_data(
         clips = [Clip(name, source, 0, length) for name, source, length in found["clips"]]
         pool = FilePool([paths[clip.id] for clip in clips], clips, sample_rate, weights=weights)
     if not any(clip.source == TRAIN and clip.length for clip in pool.clips):
-        raise AudioError(one_line("the data", "no recording could be used for training", "name some that can be read"))
+        raise AudioError(_NOTHING)
     return pool
 
 
@@ -194,7 +196,9 @@ class Crops(Dataset[tuple[Tensor, list[tuple[str, str]]]]):
 
     def __getitem__(self, number: int) -> tuple[Tensor, list[tuple[str, str]]]:
         """Return one crop `[S]`, and the broken recordings that were drawn before it: path and one line."""
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + 1) * (1 << 42) % (1 << 62) + number)
+        # Torch's generator takes 32 bits of a seed and ignores the rest, so that all of it has to go into them.
+        digest = hashlib.sha256(f"{self.seed} {number}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
         failures: list[tuple[str, str]] = []
         while True:
             try:
@@ -252,6 +256,8 @@ class Batches:
                     num_workers=self.workers,
                     collate_fn=_stack,
                     worker_init_fn=_ignore_interrupts,
+                    # Without its own, it would draw from the one that the step's dropout draws from.
+                    generator=torch.Generator(),
                 )
             )
         samples, failures = next(self._ahead)
@@ -262,11 +268,12 @@ class Batches:
                 self._fail(name, line)
         return samples
 
-    def initial(self, number: int) -> Tensor:
-        """Return a batch `[B / world, S]` that no step hears."""
+    def initial(self, count: int) -> Iterator[Tensor]:
+        """Yield `count` batches `[B / world, S]` that no step hears; those of all processes, joined, are one's own."""
         share = self.batch // self.world
-        first = _INITIAL + number * self.batch + self.rank * share
-        return torch.stack([self.crops[first + at][0] for at in range(share)])
+        first = _INITIAL + self.rank * count * share
+        for number in range(count):
+            yield torch.stack([self.crops[first + number * share + at][0] for at in range(share)])
 
 
 class _Numbers:

@@ -164,7 +164,7 @@ class Loop:
             generator = torch.Generator().manual_seed(self.seed * 10_000_019 + self.done)
             pending.append(self.trainable.step(generator, self.done, self.schedule.rate(self.done)))
             self.done += 1
-            if self.done % self.cadence.log_steps == 0:
+            if self.done % self.cadence.log_steps == 0 or self.done == self.schedule.steps:
                 speed = (time.monotonic() - started) / (self.done - first)
                 tell(self.done, self._log(pending, speed, quiet))
                 pending = []
@@ -173,8 +173,6 @@ class Loop:
             if time.monotonic() - saved > self.cadence.save_seconds:
                 self.save()
                 saved = time.monotonic()
-        if pending and self.done == self.schedule.steps:
-            tell(self.done, self._log(pending, (time.monotonic() - started) / (self.done - first), quiet))
         self.save()
         return self.done
 

@@ -28,9 +28,9 @@ def read_fields(kind: type[_Fields], table: Mapping[str, Any], where: str = "") 
         ...     width: float
         >>> read_fields(Size, {"width": 2})
         Size(width=2.0)
-        >>> read_fields(Size, {"widht": 2})
+        >>> read_fields(Size, {"widdth": 2})
         Traceback (most recent call last):
-        ValueError: has an unknown key widht; did you mean width?
+        ValueError: has an unknown key widdth; did you mean width?
     """
     if not isinstance(table, Mapping):
         raise ValueError(f"{where} is {table!r}; write a table")
