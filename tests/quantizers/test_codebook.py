@@ -96,6 +96,8 @@ def test_of_equal_vectors_kmeans_draws_one():
     vectors[::10] = normal(40, 3) + 5
     found = kmeans(vectors, 20, iterations=1, generator=torch.Generator().manual_seed(0))
     assert len(found.unique(dim=0)) == 20
+    more = kmeans(vectors, 60, iterations=1, generator=torch.Generator().manual_seed(0))
+    assert len(more.unique(dim=0)) == 60, "41 different vectors, and copies that differ from them"
 
 
 def test_kmeans_with_fewer_vectors_than_codes_keeps_them_and_adds_jittered_copies():

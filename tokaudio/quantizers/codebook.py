@@ -207,14 +207,12 @@ def kmeans(vectors: Tensor, size: int, *, iterations: int, generator: torch.Gene
         >>> kmeans(points, 2, iterations=5, generator=torch.Generator().manual_seed(1)).sort(0).values.squeeze()
         tensor([0.0500, 5.0500])
     """
-    if len(vectors) < size:
-        copies = vectors[torch.randint(0, len(vectors), (size - len(vectors),), generator=generator)]
-        spread = vectors.std(0, unbiased=False).clamp_min(1e-3)
-        jitter = torch.randn(copies.shape, generator=generator).to(vectors) * spread * 0.1
-        return torch.cat([vectors, copies + jitter])
     different = _different(vectors)
     if len(different) < size:
-        different = vectors
+        copies = different[torch.randint(0, len(different), (size - len(different),), generator=generator)]
+        spread = different.std(0, unbiased=False).clamp_min(1e-3)
+        jitter = torch.randn(copies.shape, generator=generator).to(vectors) * spread * 0.1
+        return torch.cat([different, copies + jitter])
     centroids = different[torch.randperm(len(different), generator=generator)[:size]].clone()
     for _ in range(iterations):
         index = torch.cat([nearest(part, centroids) for part in vectors.split(8192)])
