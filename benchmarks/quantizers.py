@@ -67,7 +67,7 @@ def pairs() -> list[Pair]:
         ("FSQ", "fsq", lambda d: {"levels": LEVELS}, lambda d: peer.FSQ(list(LEVELS), dim=d, channel_first=True)),
         (
             "residual FSQ of 4",
-            "rfsq",
+            "residual-fsq",
             lambda d: {"levels": LEVELS, "num_codebooks": 4},
             lambda d: peer.ResidualFSQ(levels=list(LEVELS), num_quantizers=4, dim=d, is_channel_first=True),
         ),
@@ -81,7 +81,7 @@ def pairs() -> list[Pair]:
         ),
         (
             "grouped RVQ, 2 of 4",
-            "grouped",
+            "product",
             lambda d: {"groups": 2, "inner": "rvq", "inner_options": one | {"num_codebooks": 4}},
             lambda d: _Rows(peer.GroupedResidualVQ(dim=d, groups=2, num_quantizers=4, **rows, **plain)),
         ),

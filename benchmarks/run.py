@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ("intelligibility", "quality", "speed", "memory", "codecs", "ssl_models", "keywords", "kmeans")
+SCRIPTS = ("intelligibility", "quality", "speed", "memory", "codecs", "ssl_models", "keywords", "kmeans", "quantizers")
 
 
 def main() -> int:
