@@ -46,7 +46,8 @@ LEGEND = (
     "DNSMOS P.835 overall and DistillMOS guess listeners' opinions without the original (1 to 5); PESQ-wb (to 4.64), "
     "STOI (to 1), mel distance (log10, 0 is best) and Resemblyzer's cosine of the speaker (to 1) compare with it; WER: "
     "words that Whisper tiny.en misreads, pooled. Means over clips. kbit/s: measured, without container; file: with "
-    "container, as the tool writes it. *worse in*: of 1,000 resamplings of the clips, how many reverse a comparison."
+    "container, as the tool writes it. In comparisons, after the two figures: in how many of 1,000 resamplings of the "
+    "clips the first system is the better one."
 )
 
 
@@ -167,7 +168,7 @@ def as_markdown(table: Table, sets: dict[str, list[Clip]], claims: Sequence[tupl
             "",
             f"### {better} against {worse}",
             "",
-            "| set | better in | worse in (share of resamplings better) |",
+            "| set | better by | worse by |",
         ]
         lines += ["|---|---|---|"]
         for name, rows in table.items():
