@@ -79,6 +79,7 @@ VARIANTS = {
         {"dim": 8, "groups": 2, "inner": "rvq", "inner_options": {**TABLE, "num_codebooks": 3}, "dropout": 0.5},
     ),
     "product shared": ("product", {"dim": 8, "groups": 2, "inner_options": TABLE, "shared": True}),
+    "banded": ("banded", {"dim": 8, "codebook_size": 33, "bands": 4, "codebooks_per_band": 2, "dropout": 0.5}),
     "multiscale": ("multiscale", {"dim": 8, "strides": (4, 2, 1), "inner_options": TABLE, "dropout": 0.5}),
     "residual-fsq": ("residual-fsq", {"dim": 3, "levels": (5, 4, 3), "num_codebooks": 4, "dropout": 0.5}),
     "residual-fsq projected": ("residual-fsq", {"dim": 8, "levels": (5, 4), "num_codebooks": 3}),

@@ -1,5 +1,6 @@
 """Quantizers: interchangeable by name inside any trainable tokenizer."""
 
+from tokaudio.quantizers.banded import BandedQuantizer
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
 from tokaudio.quantizers.binary import BinarySphericalQuantizer
 from tokaudio.quantizers.chain import ResidualQuantizer
@@ -21,6 +22,7 @@ from tokaudio.quantizers.usage import CodebookUsage, CollapseWarning
 from tokaudio.quantizers.vector import VectorQuantizer
 
 __all__ = [
+    "BandedQuantizer",
     "BinarySphericalQuantizer",
     "CodebookUsage",
     "CollapseWarning",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokaudio.errors import CheckpointError, UnknownNameError
+from tokaudio.quantizers.banded import BandedQuantizer
 from tokaudio.quantizers.base import Quantizer
 from tokaudio.quantizers.binary import BinarySphericalQuantizer
 from tokaudio.quantizers.chain import ResidualQuantizer
@@ -39,6 +40,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "sq": ScalarQuantizer,
     "lfq": LookupFreeQuantizer,
     "bsq": BinarySphericalQuantizer,
+    "banded": BandedQuantizer,
     "random-projection": RandomProjectionQuantizer,
 }
 

@@ -58,6 +58,7 @@ class Families(MutableMapping[str, Family]):
 FAMILIES = Families(
     {
         "spectral-codec": "tokaudio.tokenizers.spectral_codec:SpectralCodec",
+        "banded-codec": "tokaudio.tokenizers.banded_codec:BandedCodec",
         "semantic": "tokaudio.tokenizers.semantic:SemanticTokenizer",
         "trained-codec": "tokaudio.tokenizers.trained_codec:TrainedCodec",
         "fused": "tokaudio.tokenizers.fused:FusedTokenizer",

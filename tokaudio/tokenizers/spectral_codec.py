@@ -36,6 +36,7 @@ class SpectralCodec(Tokenizer):
     """
 
     FAMILY = "spectral-codec"
+    SHAPE: type[SpectralCodecShape] = SpectralCodecShape
     takes_depth = True
 
     def __init__(
@@ -54,9 +55,10 @@ class SpectralCodec(Tokenizer):
         """
         super().__init__(spec)
         self.shape, self.quantizer_name, self.quantizer_options = shape, quantizer, dict(quantizer_options)
-        self.encoder = spectral_encoder(shape, spec.sample_rate)
-        self.quantizer = make_quantizer(quantizer, {"dim": shape.latent_dim, **quantizer_options})
-        self.decoder = SpectralDecoder(shape)
+        encoder, decoder = self._make_networks()
+        self.encoder = encoder
+        self.quantizer: Any = make_quantizer(quantizer, {"dim": shape.latent_dim, **quantizer_options})
+        self.decoder = decoder
         for name, facts, parts in (
             ("hop_length", spec.hop_length, shape.hop_length),
             ("codebook sizes", spec.codebook_sizes, self.quantizer.codebook_sizes),
@@ -75,13 +77,17 @@ class SpectralCodec(Tokenizer):
             CheckpointError: if a field is missing or unknown.
         """
         try:
-            shape = SpectralCodecShape(**config["network"])
+            shape = cls.SHAPE(**config["network"])
             quantizer = dict(config["quantizer"])
             name = quantizer.pop("name")
             spec = TokenizerSpec.from_dict(config["spec"])
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"the configuration does not fit the spectral codec: {error}") from error
         return cls(spec, shape, name, quantizer)
+
+    def _make_networks(self) -> tuple[Any, Any]:
+        """Return encoder and decoder of `shape`; both say their `reach` and `context`."""
+        return spectral_encoder(self.shape, self.spec.sample_rate), SpectralDecoder(self.shape)
 
     def config(self) -> dict[str, Any]:
         """Return the family's name and sizes."""

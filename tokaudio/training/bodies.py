@@ -207,7 +207,8 @@ def make_body(name: str, options: Mapping[str, Any]) -> Body:
 
 def _bodies() -> dict[str, type[Body]]:
     # Bodies know the contract, so that it cannot know them before it is asked.
+    from tokaudio.training.banded_body import BandedBody
     from tokaudio.training.network_bodies import DacBody, SEANetBody
     from tokaudio.training.spectral_body import SpectralBody
 
-    return {"spectral": SpectralBody, "seanet": SEANetBody, "dac": DacBody}
+    return {"banded": BandedBody, "spectral": SpectralBody, "seanet": SEANetBody, "dac": DacBody}
