@@ -1,4 +1,4 @@
-"""Heads and windows against plain definitions in float64, with compiled loops and without."""
+"""Heads and windows against plain definitions in float64."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from tests.near import assert_near
-from tokaudio.nn import window_attention
 from tokaudio.nn.window_attention import turned_heads, windowed
 
 
@@ -17,18 +16,9 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(params=["compiled", "plain"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "plain":
-        monkeypatch.setattr(window_attention, "compiled", lambda name: None)
-    else:
-        assert window_attention.compiled("heads") is not None
-    return str(request.param)
-
-
 @torch.no_grad()
 @pytest.mark.parametrize(("head", "index"), [(8, 0), (20, 1), (128, 1)])
-def test_heads_are_normalised_and_turned(way: str, head: int, index: int):
+def test_heads_are_normalised_and_turned(head: int, index: int):
     parts, norm, quarter = 3 * normal(7, 3, 2, head) + 0.5, nn.LayerNorm(head, eps=1e-2), head // 4
     norm.weight.copy_(1 + normal(head, seed=1)), norm.bias.copy_(normal(head, seed=2))
     angles = normal(7, quarter, seed=3)

@@ -1,6 +1,6 @@
 """Attention of steps that see a window to both sides, in work that grows with the window and not with all steps.
 
-Heads are normalised, and turned by their positions (RoPE, arXiv:2104.09864), in one pass over memory.
+Heads are normalised, and turned by their positions (RoPE, arXiv:2104.09864).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tokaudio.nn.compiled import compiled
 from tokaudio.nn.transformer import Rotation
 
 # Steps that look at a time: few enough that what they see is hardly more than their windows.
@@ -32,19 +31,11 @@ def turned_heads(parts: Tensor, index: int, norm: nn.LayerNorm, rotation: Rotati
         >>> turned_heads(torch.tensor([3.0, 3.0, 1.0, 1.0]).view(1, 1, 1, 4), 0, norm, still).round().tolist()
         [[[1.0, 1.0, -1.0, -1.0]]]
     """
-    plain = parts.ndim == 4 and parts.device.type == "cpu" and parts.dtype == torch.float32 and parts.is_contiguous()
-    loops = compiled("heads") if plain and not torch.is_grad_enabled() else None
-    if loops is None:
-        heads = norm(parts.select(-3, index).transpose(-3, -2))
-        cosine, sine = rotation
-        first, second, rest = heads.tensor_split((len(cosine[0]), 2 * len(cosine[0])), dim=-1)
-        return torch.cat([first * cosine - second * sine, second * cosine + first * sine, rest], dim=-1)
-    steps, _, heads_of_each, width = parts.shape
-    out = parts.new_empty(heads_of_each, steps, width)
-    gain, shift, cosine_rows, sine_rows = (x.detach().numpy() for x in (norm.weight, norm.bias, *rotation))
-    first = index * heads_of_each * width
-    loops.turn(parts.flatten(1).numpy(), first, gain, shift, norm.eps, cosine_rows, sine_rows, out.numpy())
-    return out
+    # Head by head in memory: rows of one head that lie a power of two apart would share a few places of the cache.
+    heads = norm(parts.select(-3, index).transpose(-3, -2))
+    cosine, sine = rotation
+    first, second, rest = heads.tensor_split((len(cosine[0]), 2 * len(cosine[0])), dim=-1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine, rest], dim=-1)
 
 
 def windowed(query: Tensor, key: Tensor, value: Tensor, window: tuple[int, int], first: int = 0) -> Tensor:
