@@ -25,7 +25,7 @@ from results import machine_line, write_section
 from tokaudio import Tokenizer, Tokens
 from tokaudio.metrics.intelligibility import stoi
 from tokaudio.metrics.spectral import mel_distance
-from tokaudio.tokenizers.variable_depth import allocate_depth
+from tokaudio.tokenizers.variable_depth import allocate_depth, sound_errors, vector_errors
 
 RATE = evaluation_sets.SAMPLE_RATE
 Audio = NDArray[np.float32]
@@ -91,17 +91,20 @@ def table(codec: Tokenizer, items: list[Audio], *, hold: int, counts: Sequence[i
     """Return the rows of the table."""
     whole = codec.encode([torch.from_numpy(item) for item in items], RATE)
     clips = [torch.from_numpy(item) for item in items]
+    # The errors at every depth are the same at every rate.
+    by_audio, by_sound = sound_errors(codec, whole, clips, RATE), sound_errors(codec, whole)
+    by_vectors = vector_errors(codec, whole)
     rows = ["| kbit/s | codebooks of a frame | mean | depth, kbit/s | the same, entropy-coded | mel distance | STOI |"]
     rows.append("|---|---|---|---|---|---|---|")
     ways: dict[str, Callable[[float], Tokens]] = {
         "variable, by the audio": lambda kbps: allocate_depth(
-            codec, whole, bitrate_kbps=kbps, audio=clips, sample_rate=RATE, hold=hold
+            codec, whole, bitrate_kbps=kbps, judge=by_audio, hold=hold
         ),
         "variable, by what all codebooks decode to": lambda kbps: allocate_depth(
-            codec, whole, bitrate_kbps=kbps, hold=hold
+            codec, whole, bitrate_kbps=kbps, judge=by_sound, hold=hold
         ),
         "variable, by vectors": lambda kbps: allocate_depth(
-            codec, whole, bitrate_kbps=kbps, judge="vectors", hold=hold
+            codec, whole, bitrate_kbps=kbps, judge=by_vectors, hold=hold
         ),
     }
     for count in counts:

@@ -67,6 +67,11 @@ def test_the_rate_is_kept_and_nearly_used(codec: Tokenizer, tokens: Tokens, judg
     assert not few.codes.masked_fill(few.code_mask, 0).any(), "codes beyond the depth are zero"
 
 
+def test_errors_of_your_own_decide(codec: Tokenizer, tokens: Tokens):
+    given = allocate_depth(codec, tokens, mean_codebooks=3, judge=vector_errors(codec, tokens))
+    assert given == allocate_depth(codec, tokens, mean_codebooks=3, judge="vectors")
+
+
 def test_important_frames_get_more(codec: Tokenizer, tokens: Tokens):
     importance = torch.ones(tokens.mask.shape)
     importance[:, : importance.shape[1] // 2] = 1e-6
@@ -112,6 +117,8 @@ def test_what_makes_no_sense_is_refused(codec: Tokenizer, tokens: Tokens):
     for wrong in ({}, {"bitrate_kbps": 1.0, "mean_codebooks": 2}, {"mean_codebooks": 2, "hold": 0}):
         with pytest.raises(ValueError):
             allocate_depth(codec, tokens, **wrong)
+    with pytest.raises(ValueError, match="shape"):
+        allocate_depth(codec, tokens, mean_codebooks=2, judge=torch.ones(1, 2, 3))
     with pytest.raises(ValueError, match="judge"):
         allocate_depth(codec, tokens, mean_codebooks=2, judge="ear")
     with pytest.raises(ValueError, match="importance"):

@@ -36,7 +36,7 @@ def allocate_depth(
     mean_codebooks: float | None = None,
     audio: Any = None,
     sample_rate: int | None = None,
-    judge: Judge = "sound",
+    judge: Judge | Tensor = "sound",
     hold: int = 2,
     least: int | None = None,
     importance: Tensor | None = None,
@@ -54,7 +54,8 @@ def allocate_depth(
             codebooks decode to then takes its place.
         sample_rate: of the audio in Hz, as for `encode`.
         judge: what an error is: `"sound"`, the log-mel distance after decoding at every depth (K decodings); or
-            `"vectors"`, the squared distance to the vectors of all codebooks, which decodes nothing.
+            `"vectors"`, the squared distance to the vectors of all codebooks, which decodes nothing; or errors of
+            your own, `[B, D, T]` for the depths from `least` to K, as `sound_errors` gives them.
         hold: frames that share one depth, from the start of an item on.
         least: fewest codebooks of a frame; None for the fewest that the tokenizer decodes.
         importance: weights `[B, T]` of the frames' errors; None for 1.
@@ -71,7 +72,12 @@ def allocate_depth(
     """
     least = tokenizer.least_codebooks if least is None else least
     _require(tokenizer, tokens, (bitrate_kbps, mean_codebooks), hold, least)
-    if judge == "vectors":
+    if isinstance(judge, Tensor):
+        errors = judge
+        shape = [len(tokens), tokens.spec.num_codebooks - least + 1, tokens.codes.shape[2]]
+        if list(errors.shape) != shape:
+            raise ValueError(f"the errors must have shape {shape}, got {list(errors.shape)}")
+    elif judge == "vectors":
         errors = vector_errors(tokenizer, tokens, least=least)
     elif judge == "sound":
         errors = sound_errors(tokenizer, tokens, audio, sample_rate, least=least)
