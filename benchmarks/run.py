@@ -16,7 +16,18 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ("intelligibility", "quality", "speed", "memory", "codecs", "ssl_models", "keywords", "kmeans", "quantizers")
+SCRIPTS = (
+    "intelligibility",
+    "quality",
+    "speed",
+    "memory",
+    "codecs",
+    "ssl_models",
+    "keywords",
+    "kmeans",
+    "quantizers",
+    "variable_depth",
+)
 
 
 def main() -> int:
