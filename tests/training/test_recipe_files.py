@@ -81,5 +81,7 @@ def test_presets_can_be_made():
     nets, choice = make_nets(read_preset("quick"))
     assert choice.options["seed"] == read_preset("quick").seed
     assert sum(value.numel() for value in nets.body.parameters()) < 2_500_000
-    with pytest.raises(UnknownNameError, match="no preset is called 'fast'; there are mini-bands, mini-codec, mini-hybrid, quick"):
+    with pytest.raises(
+        UnknownNameError, match="no preset is called 'fast'; there are mini-bands, mini-codec, mini-hybrid, quick"
+    ):
         read_preset("fast")

@@ -67,7 +67,7 @@ class FacetQuantizer(Quantizer):
                 last = number + 1 == len(self.counts)
                 codes.append(self._of(chain).encode(left if last else latents, num_codebooks=count))
                 if depth > sum(self.counts[:-1]) and not last:
-                    left = left - self._of(chain).decode(codes[-1])
+                    left = left - self._of(chain).summed(codes[-1])
             return torch.cat(codes, dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:

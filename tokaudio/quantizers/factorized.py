@@ -161,10 +161,15 @@ class FactorizedVectorQuantizer(Quantizer):
     def decode(self, codes: Tensor) -> Tensor:
         """Return the sum `[B, D, T]` of the vectors of codes `[B, k, T]`; the first code of a span is the span's."""
         self.check_codes(codes)
+        return self.summed(codes).to(self._level(0).codebook.dtype)
+
+    def summed(self, codes: Tensor) -> Tensor:
+        """Return what `decode` returns, of codes that are in range, before rounding to half precision."""
         total: Tensor | None = None
         for index, row in enumerate(codes.unbind(1)):
             level = self._level(index)
             vectors = level.repeat(level.lookup(row[:, :: level.stride]), row.shape[1])
+            vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
             total = vectors if total is None else total + vectors
         assert total is not None
         return total.transpose(1, 2)
