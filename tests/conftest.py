@@ -1,5 +1,6 @@
 """Settings of all tests: they measure results, not time, and may run beside other work on the same cores."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,14 @@ from tests.hub_server import Hub, serving
 torch.set_num_threads(1)
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children take Ctrl-C seriously, even where a shell started the tests in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -209,7 +209,7 @@ def _command(folder: Path, recipe: Path, data: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_is_ended_by_a_signal_goes_on(recordings, tmp_path: Path, number: signal.Signals):
+def test_a_run_that_is_ended_by_a_signal_goes_on(recordings, interruptible, tmp_path: Path, number: signal.Signals):
     long = tmp_path / "long.toml"
     long.write_text(TINY.replace("steps = 10", "steps = 1000000"))
     command = _command(tmp_path / "run", long, recordings[0].path.parent)
@@ -218,7 +218,10 @@ def test_a_run_that_is_ended_by_a_signal_goes_on(recordings, tmp_path: Path, num
     while not log.is_file() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     recipe = parse_recipe(long.read_text(), "long.toml")
     if number == signal.SIGINT:
         assert process.returncode == 130
