@@ -131,22 +131,10 @@ def test_progress_is_shown_unless_quiet(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x04}q\x00."])
-def test_a_damaged_checkpoint_is_named_and_not_trusted(tmp_path: Path, content: bytes):
-    (tmp_path / "checkpoint.pt").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"checkpoint.pt: cannot be read \((.|\n)*\); delete it to start again"):
+def test_a_damaged_checkpoint_is_named(tmp_path: Path):
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match=r"checkpoint.safetensors: cannot be read"):
         Loop(tmp_path, Counter(), SCHEDULE).resume()
-
-
-def test_checkpoints_are_read_with_pickles_off(tmp_path: Path):
-    class Payload:
-        def __reduce__(self):
-            return (Path.touch, (tmp_path / "ran",))
-
-    torch.save({"done": 1, "trainable": Payload()}, tmp_path / "checkpoint.pt")
-    with pytest.raises(CheckpointError):
-        Loop(tmp_path, Counter(), SCHEDULE).resume()
-    assert not (tmp_path / "ran").exists()
 
 
 def test_the_rate_rises_and_falls_by_half_a_cosine():

@@ -19,7 +19,8 @@ from tokaudio import Tokenizer
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import AudioError
 from tokaudio.tokenizers.self_check import run_self_check
-from tokaudio.training.loop import Cadence, read_checkpoint
+from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
+from tokaudio.training.loop import Cadence
 from tokaudio.training.recipe import Recipe, parse_recipe, read_recipe
 from tokaudio.training.resumable import WorkError
 from tokaudio.training.run import Listener, TrainedRun, train
@@ -86,7 +87,7 @@ def leaves(tree: object) -> list[object]:
 
 
 def same(first: Path, second: Path) -> bool:
-    found, wanted = (leaves(read_checkpoint(folder / "checkpoint.pt")) for folder in (first, second))
+    found, wanted = (leaves(read_checkpoint(folder / CHECKPOINT)) for folder in (first, second))
     return len(found) == len(wanted) and all(
         torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in zip(found, wanted, strict=True)
     )
@@ -226,9 +227,9 @@ def test_a_run_that_is_ended_by_a_signal_goes_on(recordings, interruptible, tmp_
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "interrupted; saved at step" in said.decode() and "the same command goes on" in said.decode()
-        assert read_checkpoint(tmp_path / "run" / "checkpoint.pt")["done"] > 0
+        assert read_checkpoint(tmp_path / "run" / CHECKPOINT)["done"] > 0
     run = train(recipe, recordings, tmp_path / "run", stop=stopper(5))
-    saved = read_checkpoint(tmp_path / "run" / "checkpoint.pt")["done"]
+    saved = read_checkpoint(tmp_path / "run" / CHECKPOINT)["done"]
     assert run.done == saved >= 5 and (tmp_path / "run" / "tokenizer" / "config.json").is_file()
 
 
@@ -240,7 +241,7 @@ def test_two_processes_take_the_steps_of_one(recordings, tmp_path: Path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launcher, *command, "--threads", "1", "--device", "cpu"]
     subprocess.run(command, capture_output=True, check=False, timeout=120)
-    one, two = (read_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("one", "two"))
+    one, two = (read_checkpoint(tmp_path / name / CHECKPOINT) for name in ("one", "two"))
     assert one["done"] == two["done"] == 6
     for name, wanted in one["trainable"]["averaged"].items():
         assert_near(two["trainable"]["averaged"][name], wanted, within=1e-4)

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 import torch
 
-from tokaudio.atomic import atomic_stream, atomic_write
-from tokaudio.errors import CheckpointError
+from tokaudio.atomic import atomic_write
 from tokaudio.quantizers.processes import process_rank
+from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +72,10 @@ class Cadence:
     save_seconds: float = 180.0
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a training checkpoint onto the CPU: `done` and what the trainable's `state` returned, as `trainable`.
-
-    Torch's restricted reader takes tensors, numbers, text, lists and dicts, and refuses a file with anything else. That
-    is right for a file of our own; the reader of published files would leave foreign objects empty and go on.
-
-    Raises:
-        CheckpointError: if it cannot be read, or holds anything else.
-    """
-    try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(f"{path}: cannot be read ({error}); delete it to start again") from error
-    return saved
-
-
 class Loop:
     """Drives a trainable from its last checkpoint to the end of the schedule.
 
-    The folder receives `checkpoint.pt` (read back with pickles off), `log.jsonl` (one line of averaged figures every
+    The folder receives `checkpoint.safetensors`, `log.jsonl` (one line of averaged figures every
     few steps) and `schedule.json`; with several processes, from the first one.
     """
 
@@ -110,7 +94,7 @@ class Loop:
 
     def resume(self) -> int:
         """Load the last checkpoint, if there is one; return the number of steps already taken."""
-        path = self.folder / "checkpoint.pt"
+        path = self.folder / CHECKPOINT
         if path.is_file():
             saved = read_checkpoint(path)
             self.trainable.load_state(saved["trainable"])
@@ -136,8 +120,7 @@ class Loop:
         """
         if process_rank():
             return
-        with atomic_stream(self.folder / "checkpoint.pt", overwrite=True) as file:
-            torch.save({"done": self.done, "trainable": self.trainable.state()}, file)
+        write_checkpoint(self.folder / CHECKPOINT, {"done": self.done, "trainable": self.trainable.state()})
         atomic_write(self.folder / "schedule.json", json.dumps(asdict(self.schedule)).encode(), overwrite=True)
 
     def run(

@@ -3,8 +3,8 @@
     run = train(read_preset("quick"), recordings, Path("run"))
     Tokenizer.from_pretrained("run/tokenizer")
 
-The folder holds `job.json` (the recipe, and which data), `cache/`, `checkpoint.pt`, `log.jsonl`, `tensorboard/` (where
-tensorboard is installed), `curves.png` (where matplotlib is), `samples/`, and `tokenizer/`.
+The folder holds `job.json` (the recipe, and which data), `cache/`, `checkpoint.safetensors`, `log.jsonl`,
+`tensorboard/` (where tensorboard is installed), `curves.png` (where matplotlib is), `samples/`, and `tokenizer/`.
 """
 
 from __future__ import annotations

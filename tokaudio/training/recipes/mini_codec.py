@@ -25,7 +25,8 @@ from tokaudio.tokenizers import SpectralCodec
 from tokaudio.tokenizers.card import model_card
 from tokaudio.tokenizers.self_check import write_self_check
 from tokaudio.training.augment import Augmentation
-from tokaudio.training.loop import Loop, Schedule, read_checkpoint
+from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
+from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.losses import SpectralLossWeights
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipes.mini_codec_card import about_mini_codec
@@ -73,7 +74,7 @@ def training(pool: AudioPool) -> ReconstructionTraining:
 
 def export(run: Path, out: Path, *, about: str = "") -> SpectralCodec:
     """Write the averaged weights of a run's last checkpoint, rounded to float16, as a tokenizer folder."""
-    saved = read_checkpoint(run / "checkpoint.pt")["trainable"]
+    saved = read_checkpoint(run / CHECKPOINT)["trainable"]
     state = {name: saved["averaged"].get(name, value).half().float() for name, value in saved["nets"].items()}
     codec = SpectralCodec(SPEC, SHAPE, "rvq", {"codebook_size": 1024, "num_codebooks": 8})
     codec.load_state_dict(state)
@@ -105,7 +106,7 @@ def main() -> None:
         if options.out is None:
             parser.error("export needs --out")
         results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
-        steps = read_checkpoint(options.work / "run" / "checkpoint.pt")["done"]
+        steps = read_checkpoint(options.work / "run" / CHECKPOINT)["done"]
         about = about_mini_codec(AudioPool(options.work / "pool"), steps, results)
         print(export(options.work / "run", options.out, about=about).fingerprint)
         return

@@ -31,8 +31,9 @@ from tokaudio.tokenizers import SpectralCodec, Tokenizer
 from tokaudio.tokenizers.card import model_card
 from tokaudio.tokenizers.self_check import write_self_check
 from tokaudio.training.augment import Augmentation, draw
+from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
 from tokaudio.training.descent import Descent, averaged_weights
-from tokaudio.training.loop import Loop, Schedule, read_checkpoint
+from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.losses import SpectralLoss, SpectralLossWeights
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipes.mini_codec import SEED, SOURCE_WEIGHTS, SPEC
@@ -191,7 +192,7 @@ def start(checkpoint: Path, shape: SpectralCodecShape = SHAPE) -> SpectralCodecN
 
 def export(run: Path, out: Path, *, about: str = "") -> SpectralCodec:
     """Write the averaged weights of a run's last checkpoint, rounded to float16, as a tokenizer folder."""
-    state = averaged_weights(read_checkpoint(run / "checkpoint.pt")["trainable"])
+    state = averaged_weights(read_checkpoint(run / CHECKPOINT)["trainable"])
     codec = SpectralCodec(SPEC, SHAPE, "rvq", {"codebook_size": 1024, "num_codebooks": 8})
     codec.load_state_dict({name: value.half().float() for name, value in state.items()})
     codec.eval().save_pretrained(out)

@@ -37,11 +37,12 @@ from tokaudio.tokenizers.card import model_card
 from tokaudio.tokenizers.self_check import write_self_check
 from tokaudio.tokenizers.spectral_codec import spectral_encoder
 from tokaudio.training.augment import Augmentation
+from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
 from tokaudio.training.descent import averaged_weights
 from tokaudio.training.distillation import DistillationOptions, DistillationTraining
 from tokaudio.training.frames import FramesOnDisk, View, write_frames
 from tokaudio.training.kmeans import fit_kmeans
-from tokaudio.training.loop import Loop, Schedule, read_checkpoint
+from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.phone_supervision import SupervisedDistillation, SupervisionOptions, discriminant, fold
 from tokaudio.training.pool import AudioPool, Clip, write_pool
 from tokaudio.training.recipes.hibari_speech import hibari_clips
@@ -246,7 +247,7 @@ def vocode(
 ) -> Loop:
     """Return the training of the vocoder, where it stands; it starts from the decoder of another tokenizer."""
     units = recipe.units()
-    if start_from is not None and not (recipe.work / "vocoder" / "checkpoint.pt").exists():
+    if start_from is not None and not (recipe.work / "vocoder" / CHECKPOINT).exists():
         other = Tokenizer.from_pretrained(start_from)
         assert isinstance(other, SpectralCodec)
         if not warm_start(units.decoder, other.decoder):
@@ -291,7 +292,7 @@ def rounded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _averaged(recipe: Recipe, name: str) -> dict[str, Tensor]:
-    return averaged_weights(read_checkpoint(recipe.work / name / "checkpoint.pt")["trainable"])
+    return averaged_weights(read_checkpoint(recipe.work / name / CHECKPOINT)["trainable"])
 
 
 def _resumed(loop: Loop) -> Loop:
@@ -300,7 +301,7 @@ def _resumed(loop: Loop) -> Loop:
 
 
 def _steps(recipe: Recipe, name: str) -> int:
-    return int(read_checkpoint(recipe.work / name / "checkpoint.pt")["done"])
+    return int(read_checkpoint(recipe.work / name / CHECKPOINT)["done"])
 
 
 def main() -> None:
