@@ -4,7 +4,8 @@ Both sides run in one process on the same sound, in turns, with equal weights: r
 full widths, which tokaudio reads from the published file layout. Times are CPU seconds; a speed-up is the median over
 rounds of theirs divided by ours. Codes are compared at each length (margin-exact: a flip between two codewords that
 are equally near to within 1e-4 is a tie). Peak memory is that of separate processes. Every codec has its own section
-of RESULTS.md, with its own machine line. A minute and more is measured with one thread only.
+of RESULTS.md, with its own machine line; rows that a run does not measure stay in it. A minute and more is measured
+with one thread only.
 
 Needs the environment that `python tests/parity/install.py` makes. `--long` adds 300 s.
 """
@@ -23,12 +24,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from results import machine_line, write_section
+from results import machine_line, read_section, write_section
 
 MEASURE = Path(__file__).with_name("codec_measure.py")
 MINUTE = 60
 LENGTHS = (0.5, 1, 10, MINUTE)
-OUR_PEAKS, THEIR_PEAKS = (10, 60, 600), (60,)
+OUR_PEAKS, THEIR_PEAKS = (10.0, 60.0, 600.0), (60.0,)
 
 
 def measure(*arguments: str, threads: int = 1) -> Any:
@@ -80,12 +81,12 @@ def time_rows(found: dict[str, Any], threads: int) -> list[str]:
     return rows
 
 
-def peak_rows(name: str, lengths: tuple[float, ...] = OUR_PEAKS, theirs: tuple[float, ...] = THEIR_PEAKS) -> list[str]:
-    """Return table rows of peak memory, each measured in its own process."""
+def peak_rows(name: str, ours: list[float], theirs: list[float]) -> list[str]:
+    """Return table rows of peak memory at our lengths and at theirs, each measured in its own process."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         measure("save", name, folder)
-        for side, all_seconds in (("ours", lengths), ("theirs", theirs)):
+        for side, all_seconds in (("ours", ours), ("theirs", theirs)):
             label = {"ours": "tokaudio", "theirs": "reference"}[side]
             for seconds in all_seconds:
                 peak = measure("peak", name, side, f"{seconds}", folder)
@@ -94,30 +95,65 @@ def peak_rows(name: str, lengths: tuple[float, ...] = OUR_PEAKS, theirs: tuple[f
     return rows
 
 
-def section(name: str, lengths: list[float], threads: list[int], *, peaks: bool) -> str:
-    """Measure one codec and return its section.
+TIMES = "| length | threads | encode, theirs | ours | speed-up | decode, theirs | ours | speed-up | equal codes |"
+PEAKS = "| peak memory | encode | decode |"
+
+
+def rows_below(text: str, header: str) -> list[str]:
+    r"""Return the rows of the table with this header, none where there is no such table.
+
+    Example:
+        >>> rows_below("text\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n| c |", "| a | b |")
+        ['| 1 | 2 |']
+    """
+    table = text.partition(header)[2].partition("\n\n")[0]
+    return [line for line in table.splitlines() if line.startswith("| ")]
+
+
+def merge_rows(old: list[str], new: list[str], keys: int) -> list[str]:
+    """Return the new rows and the old ones whose first cells no new one has, by thread count or side, then length.
+
+    Example:
+        >>> merge_rows(["| 1 s | 2 | a |", "| 10 s | 1 | b |"], ["| 9 s | 1 | c |", "| 10 s | 1 | d |"], 2)
+        ['| 9 s | 1 | c |', '| 10 s | 1 | d |', '| 1 s | 2 | a |']
+    """
+    rows = {tuple(row.split(" | ")[:keys]): row for row in [*old, *new]}
+
+    def place(key: tuple[str, ...]) -> tuple[bool, str, float]:
+        side, length = (key[1], key[0]) if keys == 2 else key[0].split(", ")
+        return side == "| reference", side, float(length.strip("| s"))
+
+    return [rows[key] for key in sorted(rows, key=place)]
+
+
+def section(name: str, lengths: list[float], threads: list[int], *, ours: list[float], theirs: list[float]) -> str:
+    """Measure one codec and return its section: times of both sides, and peak memory at its own lengths.
 
     Raises:
         RuntimeError: a measurement failed.
     """
-    rows, oracle = [], ""
+    before = read_section(f"codecs-{name}")
+    rows = []
+    oracle = before.partition("Reference: ")[2].partition(";")[0]
     for count in threads:
         measured = [seconds for seconds in lengths if count == 1 or seconds < MINUTE]
-        found = measure("time", name, *(f"{seconds:g}" for seconds in measured), threads=count)
-        oracle = found["oracle"]
-        rows += time_rows(found, count)
+        if measured:
+            found = measure("time", name, *(f"{seconds:g}" for seconds in measured), threads=count)
+            oracle = found["oracle"]
+            rows += time_rows(found, count)
     body = [
         f"## Published codecs: {name}",
         "",
         machine_line(("torch", "numpy")),
         f"Reference: {oracle}; random weights at full size. CPU seconds, medians; speed-up: median of theirs / ours.",
         "",
-        "| length | threads | encode, theirs | ours | speed-up | decode, theirs | ours | speed-up | equal codes |",
+        TIMES,
         f"|{'---|' * 9}",
-        *rows,
+        *merge_rows(rows_below(before, TIMES), rows, 2),
     ]
+    peaks = merge_rows(rows_below(before, PEAKS), peak_rows(name, ours, theirs) if ours or theirs else [], 1)
     if peaks:
-        body += ["", "| peak memory | encode | decode |", "|---|---|---|", *peak_rows(name)]
+        body += ["", PEAKS, "|---|---|---|", *peaks]
     return "\n".join(body)
 
 
@@ -127,10 +163,11 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description="Measure published codecs beside their references.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"from: {' '.join(FAMILIES)} (default: all)")
-    parser.add_argument("--lengths", type=float, nargs="+", default=list(LENGTHS), help="seconds of audio")
+    parser.add_argument("--lengths", type=float, nargs="*", default=list(LENGTHS), help="seconds of audio to time")
     parser.add_argument("--long", action="store_true", help="add 300 s")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--no-peaks", action="store_true", help="leave peak memory out")
+    parser.add_argument("--peaks", type=float, nargs="*", default=list(OUR_PEAKS), help="seconds for our peak memory")
+    parser.add_argument("--their-peaks", type=float, nargs="*", default=list(THEIR_PEAKS), help="and for theirs")
     parser.add_argument("--dry-run", action="store_true", help="print, but do not write RESULTS.md")
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in FAMILIES]:
@@ -139,7 +176,7 @@ def main() -> int:
     failed = []
     for name in options.names or FAMILIES:
         try:
-            body = section(name, lengths, options.threads, peaks=not options.no_peaks)
+            body = section(name, lengths, options.threads, ours=options.peaks, theirs=options.their_peaks)
         except RuntimeError as error:
             print(f"{name}: not measured: {error}", file=sys.stderr)
             failed.append(name)

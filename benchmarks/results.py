@@ -99,6 +99,22 @@ def replace_section(text: str, name: str, body: str) -> str:
     return text[:start] + section + text[stop + len(end) :]
 
 
+def read_section(name: str, *, path: Path = RESULTS) -> str:
+    """Return what stands in a section of RESULTS.md, nothing where there is no such section.
+
+    Args:
+        name: Name of the section, as in its markers.
+        path: The document.
+
+    Example:
+        >>> read_section("no such section")
+        ''
+    """
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    begin, end = text.find(f"<!-- {name}:begin -->"), text.find(f"<!-- {name}:end -->")
+    return "" if min(begin, end) < 0 else text[begin:end].partition("\n")[2].strip()
+
+
 def write_section(name: str, body: str, *, path: Path = RESULTS) -> None:
     """Rewrite one section of RESULTS.md, creating the file when it is missing.
 

@@ -66,6 +66,37 @@ def test_the_median_of_the_ratios_is_told(codecs: ModuleType) -> None:
     assert codecs.time_rows({"lengths": {"1": cell}}, 2) == [row]
 
 
+def test_a_section_keeps_the_rows_that_a_run_does_not_measure(
+    codecs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = {"encode": [[2.0, 1.0]], "equality": {"total": 1, "equal": 1, "ties": 0, "others": 0}}
+
+    def measured(*arguments: str, threads: int = 1) -> dict[str, object]:
+        answers: dict[str, dict[str, object]] = {
+            "time": {"oracle": "peer 1.0", "lengths": dict.fromkeys(arguments[2:], cell)},
+            "peak": {"encode": 100.0 * float(arguments[-2]) if arguments[0] == "peak" else 0},
+        }
+        return answers.get(arguments[0], {})
+
+    written = {"codecs-mimi": ""}
+    monkeypatch.setattr(codecs, "measure", measured)
+    monkeypatch.setattr(codecs, "read_section", written.__getitem__)
+    written["codecs-mimi"] = codecs.section("mimi", [1.0, 10.0], [1, 2], ours=[10.0], theirs=[60.0])
+    cell = {**cell, "encode": [[8.0, 1.0]]}
+    second = codecs.section("mimi", [10.0, 60.0], [1], ours=[600.0], theirs=[])
+    times = [row.split(" | ")[:2] + row.split(" | ")[4:5] for row in codecs.rows_below(second, codecs.TIMES)]
+    assert times == [
+        ["| 1 s", "1", "2.00"],
+        ["| 10 s", "1", "8.00"],
+        ["| 60 s", "1", "8.00"],
+        ["| 1 s", "2", "2.00"],
+        ["| 10 s", "2", "2.00"],
+    ]
+    peaks = [row.split(" | ")[0] for row in codecs.rows_below(second, codecs.PEAKS)]
+    assert peaks == ["| tokaudio, 10 s", "| tokaudio, 600 s", "| reference, 60 s"]
+    assert "Reference: peer 1.0;" in codecs.section("mimi", [], [1], ours=[], theirs=[])
+
+
 def test_equality_sees_one_wrong_code(tmp_path: Path) -> None:
     peer = ToyPeer()
     audio = codec_measure.benchmark_audio(peer, 2.0)
@@ -106,7 +137,7 @@ def test_a_failure_is_told_and_leaves_the_page_alone(
 
     monkeypatch.setattr(codecs, "measure", measure)
     monkeypatch.setattr(codecs, "write_section", lambda name, body: written.append(name))
-    monkeypatch.setattr(sys, "argv", ["codecs.py", "snac-24k", "dac-16k", "--lengths", "1", "--no-peaks"])
+    monkeypatch.setattr(sys, "argv", ["codecs.py", "snac-24k", "dac-16k", "--lengths", "1", "--peaks", "--their-peaks"])
     assert codecs.main() == 1
     assert written == ["codecs-dac-16k"]
     assert "snac-24k: not measured: CheckpointError: not read yet" in capsys.readouterr().err
