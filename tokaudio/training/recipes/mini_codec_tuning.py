@@ -190,9 +190,8 @@ def start(checkpoint: Path, shape: SpectralCodecShape = SHAPE) -> SpectralCodecN
     return grown(SpectralCodecNets(shape, quantizer()), state)
 
 
-def export(run: Path, out: Path, *, about: str = "") -> SpectralCodec:
-    """Write the averaged weights of a run's last checkpoint, rounded to float16, as a tokenizer folder."""
-    state = averaged_weights(read_checkpoint(run / CHECKPOINT)["trainable"])
+def export(state: Mapping[str, Tensor], out: Path, *, about: str = "") -> SpectralCodec:
+    """Write weights, rounded to float16, as a tokenizer folder."""
     codec = SpectralCodec(SPEC, SHAPE, "rvq", {"codebook_size": 1024, "num_codebooks": 8})
     codec.load_state_dict({name: value.half().float() for name, value in state.items()})
     codec.eval().save_pretrained(out)
@@ -215,7 +214,8 @@ def main() -> None:
     if options.stage == "export":
         if options.out is None:
             parser.error("export needs --out")
-        print(export(options.work / "tuned", options.out).fingerprint)
+        saved = read_checkpoint(options.work / "tuned" / CHECKPOINT)["trainable"]
+        print(export(averaged_weights(saved), options.out).fingerprint)
         return
     if options.start is None:
         parser.error("train needs --start")
