@@ -85,6 +85,24 @@ def test_white_noise_has_a_spectrum_of_its_own_power():
     assert abs(float(spectrum.square().sum(1)[..., 1:-1].mean()) - 1) < 0.05
 
 
+@pytest.mark.parametrize("power", [0.3, 0.5])
+def test_compressed_spectra_keep_the_phase_and_raise_what_is_quiet(power: float):
+    plain, compressed = SpectrumDiscriminator(64, 2), SpectrumDiscriminator(64, 2, power=power)
+    signal = noise()
+    real, imaginary = plain.spectrum(signal).unbind(1)
+    found = compressed.spectrum(signal)
+    size, angle = (real.square() + imaginary.square()).sqrt(), torch.atan2(imaginary, real)
+    heard = size > 1e-2
+    for part, wanted in zip(found.unbind(1), (angle.cos(), angle.sin()), strict=True):
+        assert_near(part[heard], (size.pow(power) * wanted)[heard], within=1e-3)
+
+
+def test_compressed_spectra_of_silence_have_a_gradient():
+    signal = torch.zeros(1, 300, requires_grad=True)
+    SpectrumDiscriminator(64, 2, power=0.3).spectrum(signal).sum().backward()
+    assert signal.grad is not None and bool(torch.isfinite(signal.grad).all())
+
+
 def test_bands_have_filters_of_their_own():
     judge = SpectrumDiscriminator(64, 4, bands=((0.0, 0.5), (0.5, 1.0)), dilations=(1,))
     assert judge.edges == [(0, 16), (16, 33)]
@@ -141,3 +159,5 @@ def test_other_ranks_and_impossible_sizes_are_refused():
     ):
         with pytest.raises(ValueError):
             DiscriminatorSizes(**wrong)
+    with pytest.raises(ValueError, match="power must be above 0"):
+        DiscriminatorSizes(power=0.0)

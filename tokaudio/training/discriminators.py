@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 _SLOPE = 0.1
+# Below it, compressed spectra are linear: the gradient of a root has no bound at zero.
+_LEAST_ENERGY = 1e-8
 # DAC's bands, as shares of the highest frequency: narrow ones below, where speech has its harmonics.
 _BANDS = ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 
@@ -45,6 +47,7 @@ class DiscriminatorSizes:
         spectrum_channels: channels of all their layers.
         bands: shares of the spectrum that have filters of their own; one band for EnCodec's discriminator.
         dilations: over time, of their strided layers.
+        power: exponent of the magnitudes that they see; below 1, what is quiet is seen as well, and learnt sooner.
 
     Example:
         >>> DiscriminatorSizes.small().periods
@@ -58,6 +61,7 @@ class DiscriminatorSizes:
     spectrum_channels: int = 32
     bands: tuple[tuple[float, float], ...] = _BANDS
     dilations: tuple[int, ...] = (1, 1, 1)
+    power: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse sizes that no discriminator has."""
@@ -72,6 +76,8 @@ class DiscriminatorSizes:
             raise ValueError(f"windows must be 16 samples or more, got {self.windows}")
         if not all(0 <= low < high <= 1 for low, high in self.bands):
             raise ValueError(f"bands must ascend between 0 and 1, got {self.bands}")
+        if not 0 < self.power <= 1:
+            raise ValueError(f"the power must be above 0 and at most 1, got {self.power}")
 
     @classmethod
     def small(cls) -> DiscriminatorSizes:
@@ -83,6 +89,7 @@ class DiscriminatorSizes:
             overlap=2,
             spectrum_channels=8,
             bands=((0.0, 0.25), (0.25, 1.0)),
+            power=0.3,
         )
 
 
@@ -107,7 +114,12 @@ class Discriminators(nn.Module):
         self.periods = nn.ModuleList(PeriodDiscriminator(p, sizes.period_channels) for p in sizes.periods)
         self.spectra = nn.ModuleList(
             SpectrumDiscriminator(
-                window, sizes.spectrum_channels, overlap=sizes.overlap, bands=sizes.bands, dilations=sizes.dilations
+                window,
+                sizes.spectrum_channels,
+                overlap=sizes.overlap,
+                bands=sizes.bands,
+                dilations=sizes.dilations,
+                power=sizes.power,
             )
             for window in sizes.windows
         )
@@ -173,6 +185,7 @@ class SpectrumDiscriminator(nn.Module):
         overlap: how many windows lie over each sample.
         bands: shares of the spectrum that have filters of their own.
         dilations: over time, of the layers that keep every second frequency (EnCodec: 1, 2, 4).
+        power: exponent of the magnitudes.
 
     Shape:
         input `[B, S]`; score `[B, T, F]`, features `[B, channels, T, F]`.
@@ -194,9 +207,10 @@ class SpectrumDiscriminator(nn.Module):
         overlap: int = 4,
         bands: Sequence[tuple[float, float]] = _BANDS,
         dilations: Sequence[int] = (1, 1, 1),
+        power: float = 1.0,
     ) -> None:
         super().__init__()
-        self.window, self.hop = window, max(1, window // overlap)
+        self.window, self.hop, self.power = window, max(1, window // overlap), power
         self.register_buffer("hann", torch.hann_window(window), persistent=False)
         count = window // 2 + 1
         self.edges = [(round(low * count), max(round(low * count) + 1, round(high * count))) for low, high in bands]
@@ -204,10 +218,14 @@ class SpectrumDiscriminator(nn.Module):
         self.score = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
     def spectrum(self, signal: Tensor) -> Tensor:
-        """Return real and imaginary parts `[B, 2, T, F]`; white noise of power 1 has power 1."""
+        """Return real and imaginary parts `[B, 2, T, F]`, magnitudes compressed; else white noise has power 1."""
         frames = signal.unfold(-1, self.window, self.hop) * self.hann
         spectrum = torch.fft.rfft(frames) / self.hann.square().sum().sqrt()
-        return torch.view_as_real(spectrum).permute(0, 3, 1, 2)
+        parts = torch.view_as_real(spectrum).permute(0, 3, 1, 2)
+        if self.power == 1:
+            return parts
+        energy = parts.square().sum(1, keepdim=True) + _LEAST_ENERGY
+        return parts * energy.pow((self.power - 1) / 2)
 
     def forward(self, signal: Tensor) -> Judgement:
         """Judge signals `[B, S]`."""

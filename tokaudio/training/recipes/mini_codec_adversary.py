@@ -36,15 +36,15 @@ from tokaudio.training.recipes.mini_codec_tuning import SHAPE, Listener, export,
 from tokaudio.training.reconstruction import SpectralCodecNets
 
 JUDGES = DiscriminatorSizes(
-    periods=(2, 3, 5, 7),
-    period_channels=(16, 48, 96, 128),
+    periods=(),
     windows=(1024, 512, 256),
     overlap=2,
-    spectrum_channels=12,
+    spectrum_channels=16,
     bands=((0.0, 0.25), (0.25, 0.5), (0.5, 1.0)),
+    power=0.3,
 )
 WEIGHTS = SpectralLossWeights(mel=2.0, magnitude=6.0, complex=4.0)
-LEAST_SQUARES = AdversaryOptions(kind="least-squares")
+LEAST_SQUARES = AdversaryOptions(kind="least-squares", rate=1.5)
 # How often an item uses 1, 2, ... 8 codebooks.
 DEPTHS = (0.03, 0.08, 0.37, 0.07, 0.05, 0.05, 0.05, 0.30)
 
@@ -111,13 +111,15 @@ class AdversarialTuning:
         # The first and last frames, for which the decoder saw silence where sound went on, are not judged.
         edge = min(self.nets.decoder.reach, options.crop_frames // 6) * self.hop_length
         target = signal[:, edge:-edge]
+        # Discriminators hear all crops equally loud.
+        level = target.square().mean(1, keepdim=True).sqrt().clamp_min(1e-3)
         with torch.autocast("cpu", torch.bfloat16, enabled=options.half):
             estimate = self.nets.decode(quantized)[:, edge:-edge].float()
-            figures = self.adversary.learn(target, estimate, rate=rate, step=step)
+            figures = self.adversary.learn(target / level, estimate / level, rate=rate, step=step)
         if step < options.alone:
             return figures
         with torch.autocast("cpu", torch.bfloat16, enabled=options.half):
-            losses = self.adversary.losses(target, estimate)
+            losses = self.adversary.losses(target / level, estimate / level)
             losses["listened"] = self.listener(estimate, target)
         losses["spectral"], parts = self.loss(estimate, target, weights=options.weights)
         balanced = self.balancer.gradient(losses, estimate)
@@ -175,7 +177,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="checkpoint of a run of the recipe mini_codec_tuning (train)")
     parser.add_argument("--out", type=Path, help="folder of the exported tokenizer (export)")
     parser.add_argument("--steps", type=int, default=7_000)
-    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--rate", type=float, default=4e-4)
     options = parser.parse_args()
     run = options.work / "adversary"
     if options.stage == "export":
