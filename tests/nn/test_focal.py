@@ -21,6 +21,11 @@ def shaken(module: nn.Module) -> nn.Module:
     return module
 
 
+class Through(nn.Module):
+    def forward(self, x: Tensor, mean: Tensor | None) -> Tensor:
+        return x
+
+
 def modulated(layer: FocalModulation, x: Tensor) -> Tensor:
     """The definition, channel by channel."""
     c, levels = x.shape[-1], layer.sizes.levels
@@ -83,10 +88,32 @@ def test_strided_convolutions_are_torchs() -> None:
     wanted = down.activation(F.conv1d(x.transpose(1, 2), down.conv.weight, down.conv.bias, 2)).transpose(1, 2)
     assert_near(down(x), wanted)
     up = FocalDecompressor(4, (6,), (2,), 8, FocalSizes(window=3)).layers[0]
-    up.block = nn.Identity()
+    up.block = Through()
     y = torch.randn(2, 5, 6)
     wanted = F.conv_transpose1d(up.activation(y.transpose(1, 2)), up.conv.weight, up.conv.bias, 2).transpose(1, 2)
     assert_near(up(y), wanted)
+
+
+@pytest.mark.parametrize("norm_after", [False, True])
+@pytest.mark.parametrize(("count", "steps"), [(1, 4), (39, 40), (40, 7), (41, 1), (60, 20)])
+def test_pieces_are_the_whole(norm_after: bool, count: int, steps: int) -> None:
+    sizes = FocalSizes(window=4, levels=2, factor=3, norm_after=norm_after)
+    back = shaken(FocalDecompressor(4, (5, 6, 7), (2, 1, 2), 8, sizes))
+    with torch.no_grad():
+        x = torch.randn(2, count, 4)
+        pieces = list(back.pieces(x, steps))
+        assert [piece.shape[1] for piece in pieces[:-1]] == [4 * steps] * (len(pieces) - 1) and back.stride == 4
+        assert_near(torch.cat(pieces, 1), back(x))
+
+
+def test_modulation_sees_as_far_as_it_says() -> None:
+    layer = shaken(FocalModulation(6, FocalSizes(window=4, levels=2, factor=3)))
+    x, mean = torch.randn(1, 41, 6), torch.zeros(1, 1, 6)
+    changed = x.clone()
+    changed[:, 20] += 1.0
+    seen = (layer(changed, mean) - layer(x, mean)).abs().amax((0, 2)).nonzero().flatten()
+    # Taps of 4 and 7, whose odd one is at the end: 2 + 3 before, 1 + 3 after.
+    assert layer.reach == 5 and (int(seen.min()), int(seen.max())) == (15, 24)
 
 
 def test_every_parameter_learns() -> None:

@@ -64,3 +64,17 @@ def test_nothing_has_the_width_of_results():
     stage = Windowed(lambda steps: steps.repeat(1, 2), Windows(4, 1))
     widths = [stage(ramp(7), last=False).shape, stage(ramp(1), last=False).shape, stage(ramp(0), last=False).shape]
     assert widths == [(4, 2), (0, 2), (0, 2)]
+
+
+@given(pieces(90), st.integers(2, 9), st.integers(2, 3), st.data())
+def test_results_of_several_steps(cuts: list[int], steps: int, every: int, data: st.DataObject):
+    windows = Windows(steps, data.draw(st.integers(0, steps // 2)))
+
+    def sums(part: Tensor) -> Tensor:
+        return torch.nn.functional.pad(part, (0, 0, 0, -len(part) % every)).unflatten(0, (-1, every)).sum(1)
+
+    x = ramp(sum(cuts))
+    assert torch.equal(in_pieces(Windowed(sums, windows, every), x, cuts)[-len(sums(x)) :], sums(x))
+    lengths: list[int] = []
+    Windowed(lambda part: lengths.append(len(part)) or sums(part), windows, every)(x, last=True)
+    assert (len(lengths) == 1) == (len(sums(x)) <= windows.longest_whole)

@@ -1,12 +1,14 @@
 """Focal modulation (Yang et al. 2022, arXiv:2203.11926) over time, as in FocalCodec (arXiv:2502.04465, section 3.1).
 
 Instead of attention: depthwise convolutions gather ever wider context, gates choose among them and the mean over all
-of time, and what comes out multiplies the query.
+of time, and what comes out multiplies the query. Once that mean is known, pieces with a short halo give what the whole
+gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,20 +61,39 @@ class FocalModulation(nn.Module):
         self.mix, self.out = nn.Linear(width, width), nn.Linear(width, width)
         self.norm = nn.LayerNorm(width) if sizes.norm_after else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `[B, T, C]` to `[B, T, C]`."""
+    @property
+    def reach(self) -> int:
+        """Steps to either side that a step sees, the mean aside."""
+        return sum(conv.kernel_size[0] // 2 for conv in self.contexts if isinstance(conv, nn.Conv1d))
+
+    def forward(self, x: Tensor, mean: Tensor | None = None) -> Tensor:
+        """Map `[B, T, C]` to `[B, T, C]`; `mean` `[B, 1, C]` is the one over all of time, where x is only a piece."""
         width, levels = x.shape[-1], self.sizes.levels
         query, context, gates = self.inputs(x).split([width, width, levels + 1], -1)
         total = x.new_zeros(())
-        for level, conv in enumerate(self.contexts):
-            assert isinstance(conv, nn.Conv1d)
-            context = F.gelu(_same(conv, context))
-            total = torch.addcmul(total, context, gates[..., level : level + 1])
-        total = torch.addcmul(total, F.gelu(context.mean(1, keepdim=True)), gates[..., levels:])
+        for level, wider in enumerate(self._wider(context)):
+            total = torch.addcmul(total, wider, gates[..., level : level + 1])
+            context = wider
+        mean = context.mean(1, keepdim=True) if mean is None else mean
+        total = torch.addcmul(total, F.gelu(mean), gates[..., levels:])
         if self.sizes.averaged:
             total = total / (levels + 1)
         out: Tensor = self.out(self.norm(query * self.mix(total)))
         return out
+
+    def widest(self, x: Tensor) -> Tensor:
+        """Return the context `[B, T, C]` of the last convolution, of which the mean over time is taken."""
+        rows = slice(x.shape[-1], 2 * x.shape[-1])
+        context = F.linear(x, self.inputs.weight[rows], self.inputs.bias[rows])
+        for wider in self._wider(context):
+            context = wider
+        return context
+
+    def _wider(self, context: Tensor) -> Iterator[Tensor]:
+        for conv in self.contexts:
+            assert isinstance(conv, nn.Conv1d)
+            context = F.gelu(_same(conv, context))
+            yield context
 
 
 def _same(conv: nn.Conv1d, x: Tensor) -> Tensor:
@@ -103,12 +124,16 @@ class FocalBlock(nn.Module):
         self.scale1 = nn.Parameter(torch.full((width,), 1e-4)) if sizes.scaled else None
         self.scale2 = nn.Parameter(torch.full((width,), 1e-4)) if sizes.scaled else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `[B, T, C]` to `[B, T, C]`."""
-        mixed = self.norm1(self.modulation(x)) if self.norm_after else self.modulation(self.norm1(x))
+    def forward(self, x: Tensor, mean: Tensor | None = None) -> Tensor:
+        """Map `[B, T, C]` to `[B, T, C]`; `mean` as for the modulation."""
+        mixed = self.norm1(self.modulation(x, mean)) if self.norm_after else self.modulation(self.norm1(x), mean)
         x = x + (mixed if self.scale1 is None else mixed * self.scale1)
         fed = self.norm2(by_rows(self._fed, x)) if self.norm_after else by_rows(self._fed, self.norm2(x))
         return x + (fed if self.scale2 is None else fed * self.scale2)
+
+    def widest(self, x: Tensor) -> Tensor:
+        """Return the modulation's widest context `[B, T, C]`."""
+        return self.modulation.widest(x if self.norm_after else self.norm1(x))
 
     def _fed(self, x: Tensor) -> Tensor:
         inner = self.up(x)
@@ -158,9 +183,9 @@ class FocalUp(nn.Module):
         self.block, self.activation = FocalBlock(width, sizes), Snake(width)
         self.conv = nn.ConvTranspose1d(width, out_width, stride, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `[B, T, C]` to `[B, T', D]`."""
-        steps, stride = _snake(self.activation, self.block(x)), self.conv.stride[0]
+    def forward(self, x: Tensor, mean: Tensor | None = None) -> Tensor:
+        """Map `[B, T, C]` to `[B, T', D]`; `mean` as for the block's modulation."""
+        steps, stride = _snake(self.activation, self.block(x, mean)), self.conv.stride[0]
         weight = self.conv.weight.permute(2, 1, 0).flatten(0, 1)
         bias = None if self.conv.bias is None else self.conv.bias.repeat(stride)
         return F.linear(steps, weight, bias).unflatten(2, (stride, -1)).flatten(1, 2)
@@ -199,6 +224,11 @@ class FocalCompressor(nn.Module):
         )
         self.out = nn.Linear(before[-1], out_width)
 
+    @property
+    def stride(self) -> int:
+        """Steps of the input for each of the result."""
+        return math.prod(layer.conv.stride[0] for layer in self.layers if isinstance(layer, FocalDown))
+
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, T, C]` to `[B, T', D]`."""
         out: Tensor = self.out(self.layers(x))
@@ -230,3 +260,46 @@ class FocalDecompressor(nn.Module):
         """Map `[B, T, C]` to `[B, T', D]`."""
         out: Tensor = self.layers(self.inputs(x))
         return out
+
+    def pieces(self, x: Tensor, steps: int) -> Iterator[Tensor]:
+        """Yield what `forward` gives of `[B, T, C]`, of so many of its steps after the other `[B, n, D]`.
+
+        Nothing but the input is held for the whole: each layer's mean over time is found by a pass of its own through
+        the layers before it.
+
+        Example:
+            >>> back = FocalDecompressor(3, (4, 6), (1, 2), 8, FocalSizes(window=3))
+            >>> [piece.shape[1] for piece in back.pieces(torch.zeros(1, 5, 3), 2)]
+            [4, 4, 2]
+        """
+        means: list[Tensor] = []
+        for layer in self._ups():
+            totals, count = [], 0
+            for piece, kept in self._passed(x, steps, means):
+                widest = layer.block.widest(piece)[:, kept]
+                totals.append(widest.sum(1, keepdim=True))
+                count += widest.shape[1]
+            means.append(torch.stack(totals).sum(0) / count)
+        for piece, kept in self._passed(x, steps, means):
+            yield piece[:, kept]
+
+    @property
+    def stride(self) -> int:
+        """Steps of the result for each of the input."""
+        return math.prod(layer.conv.stride[0] for layer in self._ups())
+
+    def _ups(self) -> list[FocalUp]:
+        return [layer for layer in self.layers if isinstance(layer, FocalUp)]
+
+    def _passed(self, x: Tensor, steps: int, means: list[Tensor]) -> Iterator[tuple[Tensor, slice]]:
+        """Yield pieces with their halos after the layers whose means are known, and which part of each is its own."""
+        passed = list(zip(self._ups(), means, strict=False))
+        # In steps of the input, which are the longest.
+        halo = sum(layer.block.modulation.reach for layer in self._ups())
+        finer = math.prod(layer.conv.stride[0] for layer, _ in passed)
+        for start in range(0, x.shape[1], steps):
+            end, first = min(start + steps, x.shape[1]), max(0, start - halo)
+            piece = self.inputs(x[:, first : end + halo])
+            for layer, mean in passed:
+                piece = layer(piece, mean)
+            yield piece, slice((start - first) * finer, (end - first) * finer)

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.nn.conv import Conv1d
 from tokaudio.nn.focal import FocalCompressor, FocalDecompressor
 from tokaudio.nn.ssl import SpeechModel
-from tokaudio.nn.stages import Pipeline, Sequence, Sliced, Stage, Whole, stage_of
+from tokaudio.nn.stages import Pipeline, Pointwise, Sequence, Sliced, Stage, Whole, stage_of
 from tokaudio.nn.vocos import ConvNeXt, FourierHead, FrameNorm
 from tokaudio.nn.windows import Windowed, Windows
 
 # Frames that run through the blocks of the vocoder together.
 _SLICE = 768
+# Frames of the longest signal whose decompressor sees it at once, and of the pieces of longer ones.
+_WHOLE, _PIECE = 4 * _SLICE, 2 * _SLICE
 
 
 class FocalEncoder(nn.Module):
     """The first layers of WavLM and a compressor; its latents are unit vectors.
 
+    Args:
+        speech: WavLM, whose convolutions have norms over channels: frames that nothing but their own samples enters.
+        compressor: maps its frames to D numbers, fewer times.
+
+    Attributes:
+        windows: how its stage cuts long signals for attention and modulation, which see the whole, in steps of the
+            result; None to wait for the end always.
+
     Shape:
         input `[B, 1, S]`, output `[B, D, T]`.
 
-    Attributes:
-        windows: how its stage cuts the frames of long signals for the attention of WavLM, which sees the whole; None
-            not to cut them.
+    Raises:
+        ValueError: a frame of WavLM depends on the whole signal before its attention.
 
     Example:
-        >>> import torch
         >>> from tokaudio.nn.focal import FocalSizes
         >>> from tokaudio.nn.ssl import SpeechSizes
-        >>> sizes = SpeechSizes(width=16, layers=2, heads=2, inner=16, conv_widths=(4,) * 7, norm_first=True)
+        >>> layers = {"layers": 2, "heads": 2, "conv_widths": (4,) * 7, "conv_norm": "layer"}
+        >>> sizes = SpeechSizes(width=16, inner=16, norm_first=True, **layers)
         >>> compressor = FocalCompressor(16, (8,), (2,), 3, FocalSizes(window=3))
         >>> FocalEncoder(SpeechModel(sizes, layers=1), compressor)(torch.zeros(1, 1, 4_000)).shape
         torch.Size([1, 3, 6])
@@ -40,6 +48,8 @@ class FocalEncoder(nn.Module):
 
     def __init__(self, speech: SpeechModel, compressor: FocalCompressor) -> None:
         super().__init__()
+        if speech.sizes.conv_norm != "layer" or speech.sizes.normalise is not None:
+            raise ValueError("the speech model must have norms over channels, and take samples as they are")
         self.speech, self.compressor = speech, compressor
         self.windows: Windows | None = None
 
@@ -49,16 +59,41 @@ class FocalEncoder(nn.Module):
         return F.normalize(self.compressor(heard), dim=-1).transpose(1, 2)
 
     def stage(self) -> Stage:
-        """Return a fresh stage; it waits for the end."""
-        return _Ended(self._whole, self.compressor.out.out_features)
+        """Return a fresh stage."""
+        windows, stride = self.windows, self.compressor.stride
+        whole = Whole(self._latents) if windows is None else Windowed(self._latents, windows, stride)
+        return Pipeline([_Frames(self.speech), whole, Pointwise(self._as_latents)])
 
-    def _whole(self, steps: Tensor) -> Tensor:
-        frames = self.speech.frames(steps[:, 0], fill=True)
-        if self.windows is None:
-            heard = self.speech.last_state(frames)
-        else:
-            heard = Windowed(self.speech.last_state, self.windows)(frames, True)
-        return F.normalize(self.compressor(heard[None])[0], dim=-1)
+    def _latents(self, frames: Tensor) -> Tensor:
+        """Map frames `[T, C]` of a whole signal to latents `[T', D]`."""
+        if not len(frames):
+            return frames
+        return F.normalize(self.compressor(self.speech.last_state(frames)[None])[0], dim=-1)
+
+    def _as_latents(self, rows: Tensor) -> Tensor:
+        """Return latents as they are; while there are none, what comes is as wide as the frames."""
+        return rows if len(rows) else rows.new_zeros(0, self.compressor.out.out_features)
+
+
+class _Frames:
+    """What WavLM's convolutions give, in the course of one signal; one frame at least."""
+
+    def __init__(self, speech: SpeechModel) -> None:
+        self._speech = speech
+        self._held: Tensor | None = None
+        self._given = 0
+
+    def __call__(self, block: Tensor, last: bool) -> Tensor:
+        """Map samples `[n, 1]` to frames `[m, C]`."""
+        sizes = self._speech.sizes
+        samples = block[:, 0] if self._held is None else torch.cat([self._held, block[:, 0]])
+        count = sizes.frames(len(samples))
+        filled = last and not self._given and not count and len(samples) > 0
+        self._given += count
+        self._held = samples[count * sizes.hop_length :].clone()
+        if not count and not filled:
+            return samples.new_zeros(0, sizes.width)
+        return self._speech.frames(samples, fill=filled)
 
 
 class FocalDecoder(nn.Module):
@@ -111,22 +146,34 @@ class FocalDecoder(nn.Module):
         return samples
 
     def stage(self) -> Stage:
-        """Return a fresh stage; its decompressor waits for the end."""
+        """Return a fresh stage; it waits for the end."""
+        return _Decoding(self)
+
+    def after(self) -> Stage:
+        """Return a fresh stage of what follows the decompressor."""
         parts = (self.embed, self.norm, self.convnext, self.final_norm, self.head)
-        whole = _Ended(lambda steps: self.decompressor(steps[None])[0], self.embed.in_channels)
-        return Pipeline([whole, Sliced(Pipeline(stage_of(part) for part in parts), _SLICE)])
+        return Sliced(Pipeline(stage_of(part) for part in parts), _SLICE)
 
 
-class _Ended:
-    """A function of the whole signal whose result has another width."""
+class _Decoding:
+    """The decoder in the course of one signal: of a long one, piece after piece, once the end is known."""
 
-    def __init__(self, function: Callable[[Tensor], Tensor], width: int) -> None:
-        self._whole, self._width = Whole(lambda steps: function(steps) if len(steps) else self._nothing(steps)), width
+    def __init__(self, decoder: FocalDecoder) -> None:
+        self._decoder = decoder
+        self._held: list[Tensor] = []
 
     def __call__(self, block: Tensor, last: bool) -> Tensor:
-        """Keep `[n, C]`; at the end return the result `[m, D]`."""
-        out = self._whole(block, last)
-        return out if last else self._nothing(block)
-
-    def _nothing(self, like: Tensor) -> Tensor:
-        return like.new_empty(0, self._width)
+        """Keep vectors `[n, D]`; at the end return samples `[m, 1]`."""
+        self._held.append(block)
+        if not last:
+            return block.new_zeros(0, 1)
+        vectors, decoder = torch.cat(self._held)[None], self._decoder
+        self._held.clear()
+        after, frames = decoder.after(), vectors.shape[1] * decoder.decompressor.stride
+        nothing = vectors.new_zeros(0, decoder.embed.in_channels)
+        if not frames:
+            return after(nothing, True)
+        if frames <= _WHOLE:
+            return after(decoder.decompressor(vectors)[0], True)
+        pieces = decoder.decompressor.pieces(vectors, _PIECE // decoder.decompressor.stride)
+        return torch.cat([*(after(piece[0], False) for piece in pieces), after(nothing, True)])

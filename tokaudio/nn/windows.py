@@ -65,8 +65,9 @@ class Windowed:
     Where windows lie depends on the signal's start only, never on the blocks it comes in.
 
     Args:
-        function: maps `[n, C]` to `[n, D]`.
-        windows: how long signals are cut.
+        function: maps `[n, C]` to `[n, D]`, or to `[ceil(n / every), D]`.
+        windows: how long signals are cut, in steps of the result.
+        every: steps of the signal for each step of the result.
 
     Example:
         >>> stage = Windowed(lambda steps: steps - steps.mean(), Windows(4, 2))
@@ -77,8 +78,8 @@ class Windowed:
         tensor([-2.5000, -1.5000, -0.5000,  0.5000,  0.0000,  1.0000,  2.0000])
     """
 
-    def __init__(self, function: Callable[[Tensor], Tensor], windows: Windows) -> None:
-        self._function, self._windows = function, windows
+    def __init__(self, function: Callable[[Tensor], Tensor], windows: Windows, every: int = 1) -> None:
+        self._function, self._windows, self._every = function, windows, every
         self._blocks: list[Tensor] = []
         # Steps that are held, and how many of them, at the front, have been given already.
         self._held, self._given = 0, 0
@@ -90,10 +91,10 @@ class Windowed:
         self._blocks.append(block)
         self._held += len(block)
         results = []
-        while self._held - self._given > self._windows.longest_whole:
+        while self._held - self._given > self._windows.longest_whole * self._every:
             results.append(self._window())
         if last:
-            results.append(self._function(self._steps())[self._given :])
+            results.append(self._function(self._steps())[self._given // self._every :])
             self._blocks.clear()
         if results:
             self._nothing = results[0].new_empty(0, results[0].shape[1])
@@ -106,9 +107,11 @@ class Windowed:
         return self._blocks[0]
 
     def _window(self) -> Tensor:
-        steps, end = self._steps(), self._given + self._windows.steps
-        out = self._function(steps[: end + self._windows.context])[self._given : end]
-        self._given = min(self._windows.context, end)
+        every = self._every
+        context, end = self._windows.context * every, self._given + self._windows.steps * every
+        steps = self._steps()
+        out = self._function(steps[: end + context])[self._given // every : end // every]
+        self._given = min(context, end)
         self._blocks = [steps[end - self._given :].clone()]
         self._held = len(self._blocks[0])
         return out

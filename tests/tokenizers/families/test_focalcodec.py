@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,8 @@ from torch import Tensor
 from tests.near import assert_near
 from tokaudio import Tokenizer
 from tokaudio.errors import CheckpointError
+from tokaudio.nn.focalcodec import FocalEncoder
+from tokaudio.nn.ssl import SpeechModel
 from tokaudio.testing import check_tokenizer
 from tokaudio.tokenizers.families.focalcodec import FocalCodec
 from tokaudio.tokenizers.families.focalcodec_names import our_tensors
@@ -262,6 +265,53 @@ def test_windows_are_whole_up_to_a_limit_and_said_beyond_it() -> None:
     assert tokens.provenance["windows"] == "2 s, context 1 s: approximate"
     agreement = (tokens.codes == wanted.codes).float().mean()
     assert 0.2 < agreement < 1.0
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
+def test_no_more_than_a_window_is_heard_at_a_time(strides: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    codec, heard = make(strides=strides), []
+    codec.window_seconds, codec.block_seconds = 3.0, 1.0
+    last_state = codec.encoder.speech.last_state
+    monkeypatch.setattr(
+        codec.encoder.speech, "last_state", lambda frames: heard.append(len(frames)) or last_state(frames)
+    )
+    tokens, pieces = codec.encode(noise(200_000)), []
+    stream = codec.streaming().encoder
+    for block in noise(200_000).split(7_001):
+        pieces.append(stream.push(block[None]))
+    # Results come while the sound does, and are the same.
+    assert any(piece.shape[1] for piece in pieces)
+    assert torch.equal(torch.cat([*pieces, stream.flush()], 1), tokens.codes[0])
+    # 2 s and 1 s of context on both sides, and what may come after the last window.
+    assert len(heard) > 8 and max(heard) <= 50 * 5
+
+
+def test_frames_do_not_depend_on_the_blocks_that_sound_comes_in() -> None:
+    codec, sound = make(strides=(1, 1)), noise(30_000)
+    wanted = codec.features(sound)
+    codec.block_seconds = 0.04
+    assert_near(codec.features(sound), wanted, within=1e-4)
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
+def test_long_codes_are_decoded_in_pieces_as_the_network_does(
+    strides: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = make(strides=strides)
+    tokens = codec.encode(noise(100_000))
+    wanted = codec.decoder(codec.quantizer.decode(tokens.codes))
+    monkeypatch.setattr("tokaudio.nn.focalcodec._WHOLE", 64)
+    monkeypatch.setattr("tokaudio.nn.focalcodec._PIECE", 40)
+    monkeypatch.setattr(codec.decoder.decompressor, "forward", None)
+    found = codec.decode(tokens)
+    assert_near(found[..., : wanted.shape[2]], wanted[..., : found.shape[2]], within=1e-4)
+
+
+def test_frames_that_depend_on_the_whole_signal_are_refused() -> None:
+    encoder = make().encoder
+    speech = SpeechModel(dataclasses.replace(encoder.speech.sizes, conv_norm="group"))
+    with pytest.raises(ValueError, match="norms over channels"):
+        FocalEncoder(speech, encoder.compressor)
 
 
 def test_the_spec_says_what_the_configuration_says() -> None:

@@ -5,38 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.focal import FocalCompressor, FocalDecompressor
 from tokaudio.nn.focalcodec import FocalDecoder, FocalEncoder
 from tokaudio.nn.ssl import SpeechModel
 from tokaudio.nn.stages import Stage
-from tokaudio.nn.windows import Windows
 from tokaudio.quantizers.binary import BinarySphericalQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
-from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families import focalcodec_files as files
 from tokaudio.tokenizers.families.fields import Facts, known_facts
 from tokaudio.tokenizers.families.focalcodec_files import RATE, FocalCodecShape, FocalStack
 from tokaudio.tokenizers.families.focalcodec_names import our_tensors
 from tokaudio.tokenizers.published import PublishedSource, build
-from tokaudio.tokens import Tokens
+from tokaudio.tokenizers.windowed import WindowedCodec
 
-_CONTEXT = 4.0
 _PARTS = {"compressor.out_proj.weight", "decompressor.in_proj.weight", "decoder.head.proj.weight"}
 
 
-class FocalCodec(Codec):
+class FocalCodec(WindowedCodec):
     """Six layers of WavLM, focal modulation down to the signs of 13 numbers, and back through a Vocos vocoder.
 
-    The attention of WavLM sees the whole signal, and so do the averages of focal modulation. Signals of up to
-    `window_seconds` are coded so, as the reference does. Of longer ones, WavLM hears windows of two thirds of that with
-    4 s of context on both sides, in time that grows with the duration and not its square: an approximation. The rest
-    still sees the whole: memory grows with duration, and a stream gives everything at its end.
-
-    Attributes:
-        window_seconds: None for the whole signal whatever its length.
+    The attention of WavLM sees the whole signal, and so do the averages of focal modulation. Long signals are cut for
+    encoding, as [`WindowedCodec`][tokaudio.tokenizers.windowed.WindowedCodec] says. Decoding is exact at any length, in
+    pieces: their averages are found first. A stream of it gives everything at its end.
 
     Example:
         >>> import torch
@@ -58,7 +49,8 @@ class FocalCodec(Codec):
 
     FAMILY, TITLE = "focalcodec", "FocalCodec"
 
-    window_seconds: float | None = 60.0
+    # Slices of the speech model's convolutions are even then.
+    block_seconds = 10.0
     encoder: FocalEncoder
 
     def __init__(self, spec: TokenizerSpec, shape: FocalCodecShape) -> None:
@@ -120,14 +112,6 @@ class FocalCodec(Codec):
 
     # --- the contract ----------------------------------------------------------------------------------------------
 
-    @property
-    def windows(self) -> Windows | None:
-        """How long signals are cut, in frames of WavLM."""
-        if self.window_seconds is None:
-            return None
-        rate = RATE / self.shape.speech.hop_length
-        return Windows.of(rate, longest_whole=self.window_seconds, context=_CONTEXT)
-
     def padded_length(self, num_samples: int) -> int:
         """Return the number of samples: nothing is added at the end, and a rest that makes no frame has no code."""
         return num_samples
@@ -136,14 +120,6 @@ class FocalCodec(Codec):
         """Return a fresh stage from samples `[n, 1]` to latents `[T, D]`."""
         self.encoder.windows = self.windows
         return self.encoder.stage()
-
-    def _tokens(self, codes: list[Tensor], num_samples: list[int], k: int, provenance: dict[str, str]) -> Tokens:
-        windows, rate = self.windows, RATE / self.shape.speech.hop_length
-        longest = max(map(self.shape.speech.frames, num_samples), default=0)
-        if windows is not None and longest > windows.longest_whole:
-            note = f"{windows.steps / rate:g} s, context {windows.context / rate:g} s: approximate"
-            provenance = {**provenance, "windows": note}
-        return super()._tokens(codes, num_samples, k, provenance)
 
 
 def _arguments(stack: FocalStack) -> tuple[Any, ...]:
