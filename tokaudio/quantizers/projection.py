@@ -26,6 +26,27 @@ class Projection(nn.Linear):
             bias = None if self.bias is None else self.bias.to(dtype)
             return F.linear(rows.to(dtype), self.weight.to(dtype), bias)
 
+    def across(self, latents: Tensor) -> Tensor:
+        """Map `[B, D, T]` to `[B, d, T]`, in the order in which they lie in memory."""
+        with torch.autocast(latents.device.type, enabled=False):
+            dtype = torch.promote_types(torch.promote_types(latents.dtype, self.weight.dtype), torch.float32)
+            matrix = self.weight.to(dtype).expand(len(latents), -1, -1)
+            columns = latents.to(dtype).contiguous()
+            return (
+                matrix @ columns if self.bias is None else torch.baddbmm(self.bias.to(dtype)[:, None], matrix, columns)
+            )
+
+
+def project_across(layer: nn.Module, latents: Tensor) -> Tensor:
+    """Map `[B, D, T]` to `[B, d, T]` by what `projection` returned.
+
+    Example:
+        >>> latents = torch.randn(2, 4, 7)
+        >>> project_across(projection(4, 3), latents).shape, project_across(projection(4, 4), latents) is latents
+        (torch.Size([2, 3, 7]), True)
+    """
+    return layer.across(latents) if isinstance(layer, Projection) else latents
+
 
 def projection(given: int, wanted: int) -> nn.Module:
     """Return a projection from one width to another, or the identity where they are equal.

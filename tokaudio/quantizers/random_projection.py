@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
+from tokaudio.quantizers.gradients import pass_gradient
 from tokaudio.quantizers.search import nearest
 
 
@@ -78,23 +79,25 @@ class RandomProjectionQuantizer(Quantizer):
         """Return codes `[B, k, T]` of vectors `[B, D, T]`."""
         depth, codes = self.resolve(num_codebooks), []
         with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
-            rows = (latents.float().transpose(1, 2) - self.mean.float()) / self.deviation.float()
+            centred = latents.float() - self.mean.float()[:, None]
             for index in range(depth):
-                narrow = F.normalize(rows.flatten(0, 1) @ self.projections[index].float(), dim=-1)
-                codes.append(nearest(narrow, self._directions(index)).unflatten(0, rows.shape[:2]))
+                matrix = (self.projections[index].float() / self.deviation.float()[:, None]).T
+                narrow = (matrix.expand(len(centred), -1, -1) @ centred).transpose(1, 2)
+                directions = F.normalize(narrow.flatten(0, 1), dim=-1)
+                codes.append(nearest(directions, self._directions(index)).unflatten(0, narrow.shape[:2]))
         return torch.stack(codes, dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return vectors `[B, D, T]` of codes `[B, k, T]`."""
         self.check_codes(codes)
-        rows = [F.embedding(row, self._back(index)) for index, row in enumerate(codes.unbind(1))]
-        return self._placed(torch.stack(rows).mean(0)).transpose(1, 2)
+        rows = [F.embedding(row, self.codebook(index)) for index, row in enumerate(codes.unbind(1))]
+        return torch.stack(rows).mean(0).transpose(1, 2)
 
     def codebook(self, index: int) -> Tensor:
         """Return codebook `index` as vectors `[V, D]` in the space of the latents."""
         if not 0 <= index < self.num_codebooks:
             raise IndexError(f"codebook index must be in 0..{self.num_codebooks - 1}, got {index}")
-        return self._placed(self._back(index))
+        return self._back(index) * self.deviation.float() + self.mean.float()
 
     def forward(self, latents: Tensor, *, num_codebooks: Tensor | int | None = None) -> QuantizerOutput:
         """Quantize `[B, D, T]`; gradients pass straight through, and the loss is zero."""
@@ -102,11 +105,13 @@ class RandomProjectionQuantizer(Quantizer):
         codes = self.encode(latents)
         given = self.num_codebooks if num_codebooks is None else num_codebooks
         depth = torch.as_tensor(given, device=latents.device).expand(len(latents))
-        total = torch.zeros_like(latents.transpose(1, 2), dtype=torch.float32)
-        for index, row in enumerate(codes.unbind(1)):
-            total = total + F.embedding(row, self._back(index)) * (depth > index)[:, None, None]
-        words = self._placed(total / depth[:, None, None]).transpose(1, 2)
-        return QuantizerOutput(words + (latents - latents.detach()), codes, latents.new_zeros(()))
+        # Of one codebook there is nothing to take the mean of.
+        words = F.embedding(codes[:, 0], self.codebook(0))
+        for index, row in enumerate(codes.unbind(1)[1:], start=1):
+            words = words + F.embedding(row, self.codebook(index)) * (depth > index)[:, None, None]
+        if self.num_codebooks > 1:
+            words = words / depth[:, None, None]
+        return QuantizerOutput(pass_gradient(latents, words.transpose(1, 2)), codes, latents.new_zeros(()))
 
     def _directions(self, index: int) -> Tensor:
         return F.normalize(self.words[index].float(), dim=-1)
@@ -115,6 +120,3 @@ class RandomProjectionQuantizer(Quantizer):
         """Return the shortest vectors `[V, D]` that the projection takes to the codewords."""
         matrix = self.projections[index].float()
         return self._directions(index) @ torch.linalg.solve(matrix.T @ matrix, matrix.T)
-
-    def _placed(self, rows: Tensor) -> Tensor:
-        return rows * self.deviation.float() + self.mean.float()

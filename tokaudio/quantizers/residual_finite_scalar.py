@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
-from tokaudio.quantizers.projection import projection
+from tokaudio.quantizers.projection import project_across, projection
 
 # Cells per dimension that float64 tells apart with room to spare.
 _MOST_CELLS = 2**40
@@ -80,8 +80,8 @@ class ResidualFiniteScalarQuantizer(Quantizer):
     def decode(self, codes: Tensor) -> Tensor:
         """Return vectors `[B, D, T]` of codes `[B, k, T]`."""
         self.check_codes(codes)
-        vectors: Tensor = self.up(sum(self._points(row, index) for index, row in enumerate(codes.unbind(1))))
-        return vectors.transpose(1, 2)
+        total = torch.stack([self._points(row, index) for index, row in enumerate(codes.unbind(1))]).sum(0)
+        return project_across(self.up, total.transpose(1, 2))
 
     def codebook(self, index: int) -> Tensor:
         """Return implicit codebook `index` as vectors `[V, D]`, at the size that they have at that level."""
@@ -101,12 +101,11 @@ class ResidualFiniteScalarQuantizer(Quantizer):
             for index, row in enumerate(codes.unbind(1)):
                 points = points + self._points(row, index) * (depth > index)[:, None, None]
             # Straight through: the value of the points to the last bit, the gradient of the squashed rows.
-            quantized: Tensor = self.up(points + (bounded - bounded.detach()))
-        return QuantizerOutput(quantized.transpose(1, 2), codes, latents.new_zeros(()))
+            quantized = project_across(self.up, (points + (bounded - bounded.detach())).transpose(1, 2))
+        return QuantizerOutput(quantized, codes, latents.new_zeros(()))
 
     def _rows(self, latents: Tensor) -> Tensor:
-        rows: Tensor = self.down(latents.transpose(1, 2)).float()
-        return rows
+        return project_across(self.down, latents).transpose(1, 2).float()
 
     def _codes(self, rows: Tensor) -> Tensor:
         """Return codes `[B, K, T]` of rows `[B, T, d]`."""

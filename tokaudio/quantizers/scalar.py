@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
-from tokaudio.quantizers.projection import projection
+from tokaudio.quantizers.projection import project_across, projection
 
 # The bounds reach this far (relatively) beyond the outermost levels, so that those can be reached (appendix A.1); but
 # never so far (in levels) that rounding finds a level beyond the outermost, as it would with 1,002 levels and more.
@@ -79,7 +79,7 @@ class FiniteScalarQuantizer(Quantizer):
         """Return codes `[B, 1, T]` of vectors `[B, D, T]`."""
         self.resolve(num_codebooks)
         with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
-            digits = self._digits(self.down(latents.float().transpose(1, 2)))
+            digits = self._digits(project_across(self.down, latents.float()).transpose(1, 2))
             return (digits * self._radix).sum(-1)[:, None]
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -87,8 +87,8 @@ class FiniteScalarQuantizer(Quantizer):
         self.check_codes(codes)
         digits = codes[:, 0, :, None].div(self._radix, rounding_mode="floor") % self._levels
         # In float32, whatever torch's default is.
-        vectors: Tensor = self.up((digits - self._levels // 2).float() / (self._levels // 2))
-        return vectors.transpose(1, 2)
+        vectors = (digits - self._levels // 2).float() / (self._levels // 2)
+        return project_across(self.up, vectors.transpose(1, 2))
 
     def codebook(self, index: int) -> Tensor:
         """Return the implicit codebook as vectors `[V, D]`."""
@@ -101,11 +101,11 @@ class FiniteScalarQuantizer(Quantizer):
         """Quantize `[B, D, T]`; gradients pass straight through the rounding."""
         self.require_depth(num_codebooks)
         with torch.autocast(latents.device.type, enabled=False):
-            rows = self.bound(self.down(latents.float().transpose(1, 2)))
+            rows = self.bound(project_across(self.down, latents.float()).transpose(1, 2))
             # Straight through: the value of the level to the last bit, the gradient of the row.
             rounded = _nearest_level(rows).detach() + (rows - rows.detach())
             half = self._levels // 2
             digits = rounded.detach().long() + half
-            quantized: Tensor = self.up(rounded / half)
+            quantized = project_across(self.up, (rounded / half).transpose(1, 2))
             codes = (digits * self._radix).sum(-1)[:, None]
-        return QuantizerOutput(quantized.transpose(1, 2), codes, latents.new_zeros(()))
+        return QuantizerOutput(quantized, codes, latents.new_zeros(()))
