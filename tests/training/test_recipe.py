@@ -34,18 +34,20 @@ def pool(tmp_path: Path) -> AudioPool:
 
 
 def test_card_says_data_and_quality(pool: AudioPool) -> None:
-    about = about_mini_codec(pool, 123, RESULTS)
+    about = about_mini_codec(pool, ["123 steps of a.", "9 steps of b."], RESULTS)
     assert "| `festvox-ru` | Russian, one speaker, Debian package | 0.1 | BSD-like |" in about
-    assert "123 steps" in about
+    assert "in 2 stages:\n\n1. 123 steps of a.\n2. 9 steps of b.\n" in about
     assert "| voices | mini-codec | 4.01 | 0.912 | +3.1 | 83 % |" in about
     assert "original |" not in about.split("## Quality")[1].split("## Limits")[0].split("---:|\n")[1]
-    assert "## Quality" not in about_mini_codec(pool, 123, None)
+    assert "## Quality" not in about_mini_codec(pool, ["123 steps."], None)
 
 
 def test_export_is_a_tokenizer_with_its_self_check(pool: AudioPool, tmp_path: Path) -> None:
     training = mini_codec.training(pool)
     Loop(tmp_path / "run", training, Schedule(10)).save()
-    exported = mini_codec.export(tmp_path / "run", tmp_path / "out", about=about_mini_codec(pool, 0, RESULTS))
+    exported = mini_codec.export(
+        tmp_path / "run", tmp_path / "out", about=about_mini_codec(pool, ["0 steps."], RESULTS)
+    )
     loaded = Tokenizer.from_pretrained(tmp_path / "out")
     assert loaded.fingerprint == exported.fingerprint
     assert loaded.spec == mini_codec.SPEC

@@ -84,6 +84,16 @@ def export(run: Path, out: Path, *, about: str = "") -> SpectralCodec:
     return codec
 
 
+def stage(steps: int) -> str:
+    """Return what the card says of this training.
+
+    Example:
+        >>> stage(16_000)
+        '16,000 steps of all parts with spectral losses, without discriminators (recipe `mini_codec`).'
+    """
+    return f"{steps:,} steps of all parts with spectral losses, without discriminators (recipe `mini_codec`)."
+
+
 def main() -> None:
     """Parse the command line and run one stage."""
     parser = argparse.ArgumentParser(description="Train mini-codec.")
@@ -107,7 +117,7 @@ def main() -> None:
             parser.error("export needs --out")
         results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
         steps = read_checkpoint(options.work / "run" / CHECKPOINT)["done"]
-        about = about_mini_codec(AudioPool(options.work / "pool"), steps, results)
+        about = about_mini_codec(AudioPool(options.work / "pool"), [stage(steps)], results)
         print(export(options.work / "run", options.out, about=about).fingerprint)
         return
     torch.set_num_threads(options.threads)

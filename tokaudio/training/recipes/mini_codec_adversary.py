@@ -7,12 +7,13 @@ reconstructions. Encoder and codebooks are frozen: the codes of every sound stay
 Run as
 
     python -m tokaudio.training.recipes.mini_codec_adversary train --work WORK --start RUN/checkpoint.safetensors
-    python -m tokaudio.training.recipes.mini_codec_adversary export --work WORK --out FOLDER
+    python -m tokaudio.training.recipes.mini_codec_adversary export --work WORK --out FOLDER --stages 16000 5600
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +32,11 @@ from tokaudio.training.discriminators import Discriminators, DiscriminatorSizes
 from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.losses import SpectralLoss, SpectralLossWeights
 from tokaudio.training.pool import AudioPool
+from tokaudio.training.recipes import mini_codec
 from tokaudio.training.recipes.mini_codec import SEED, SOURCE_WEIGHTS
+from tokaudio.training.recipes.mini_codec_card import about_mini_codec
 from tokaudio.training.recipes.mini_codec_tuning import SHAPE, Listener, export, quantizer
+from tokaudio.training.recipes.mini_codec_tuning import stage as tuning_stage
 from tokaudio.training.reconstruction import SpectralCodecNets
 
 JUDGES = DiscriminatorSizes(
@@ -168,6 +172,19 @@ def tuned_weights(checkpoint: Path) -> dict[str, Tensor]:
     return saved["fixed"] | {f"decoder.{name}": value for name, value in decoder.items()}
 
 
+def stage(steps: int) -> str:
+    """Return what the card says of this training.
+
+    Example:
+        >>> stage(7_000).startswith("7,000 steps of the decoder against discriminators")
+        True
+    """
+    return (
+        f"{steps:,} steps of the decoder against discriminators of compressed complex spectra, encoder and codebooks "
+        "as they were (recipe `mini_codec_adversary`)."
+    )
+
+
 def main() -> None:
     """Parse the command line and train, or export what was trained."""
     parser = argparse.ArgumentParser(description="Train the decoder of mini-codec against discriminators.")
@@ -176,6 +193,8 @@ def main() -> None:
     parser.add_argument("--pool", type=Path, help="default: WORK/pool")
     parser.add_argument("--start", type=Path, help="checkpoint of a run of the recipe mini_codec_tuning (train)")
     parser.add_argument("--out", type=Path, help="folder of the exported tokenizer (export)")
+    parser.add_argument("--stages", type=int, nargs=2, default=(16_000, 5_600), help="steps before, for the card")
+    parser.add_argument("--results", type=Path, help="JSON of benchmarks/intelligibility.py, for the card (export)")
     parser.add_argument("--steps", type=int, default=7_000)
     parser.add_argument("--rate", type=float, default=4e-4)
     options = parser.parse_args()
@@ -183,7 +202,11 @@ def main() -> None:
     if options.stage == "export":
         if options.out is None:
             parser.error("export needs --out")
-        print(export(tuned_weights(run / CHECKPOINT), options.out).fingerprint)
+        results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
+        earlier = [told(steps) for told, steps in zip((mini_codec.stage, tuning_stage), options.stages, strict=True)]
+        stages = [*earlier, stage(read_checkpoint(run / CHECKPOINT)["done"])]
+        about = about_mini_codec(AudioPool(options.pool or options.work / "pool"), stages, results)
+        print(export(tuned_weights(run / CHECKPOINT), options.out, about=about).fingerprint)
         return
     if options.start is None:
         parser.error("train needs --start")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokaudio.training.pool import AudioPool
@@ -11,6 +11,7 @@ LICENCES = {
     "festvox-ru": ("Russian, one speaker, Debian package", "BSD-like"),
     "asterisk-core-sounds-it-g722": ("Italian prompts, one speaker, Debian package", "CC-BY-3.0"),
     "asterisk-core-sounds-ru-g722": ("Russian prompts, one speaker, Debian package", "CC-BY-3.0"),
+    "hibari": ("English sentences, synthetic, one voice", "Apache-2.0 (hibari-tts)"),
     "voices-read": ("English sentences, synthetic, 24 voices and 60 blends", "Apache-2.0 (Kokoro-82M), texts CC0"),
     "voices-intent": ("English requests, synthetic, the same 24 voices", "Apache-2.0 (Kokoro-82M), texts CC0"),
     "voices-keyword": ("English words, synthetic, the same 24 voices", "Apache-2.0 (Kokoro-82M), texts CC0"),
@@ -18,17 +19,17 @@ LICENCES = {
 
 LIMITS = """## Limits
 
-Speech only, 16 kHz, mono. Three fifths of the training minutes are Russian or Italian from three speakers, and the
+Speech only, 16 kHz, mono. Half of the training minutes are Russian or Italian from three speakers, and the
 English is synthetic; there is no music, no noise and no overlapping speech. Read and prompted speech is what it knows.
 Credits are in the package's `assets/NOTICE.md`."""
 
 
-def about_mini_codec(pool: AudioPool, steps: int, results: Mapping[str, Any] | None) -> str:
+def about_mini_codec(pool: AudioPool, stages: Sequence[str], results: Mapping[str, Any] | None) -> str:
     """Return the card's sections in Markdown.
 
     Args:
         pool: what was trained on.
-        steps: optimizer steps taken.
+        stages: a sentence per stage of the training.
         results: figures by set and system, as `benchmarks/intelligibility.py --json` writes them.
     """
     seconds: dict[str, float] = {}
@@ -39,9 +40,11 @@ def about_mini_codec(pool: AudioPool, steps: int, results: Mapping[str, Any] | N
         what, licence = LICENCES[source]
         lines.append(f"| `{source}` | {what} | {duration / 60:.1f} | {licence} |")
     hours = pool.seconds / 3600
-    lines += ["", f"{hours:.2f} hours in all; {steps} steps on random crops, without an adversarial stage."]
+    lines += ["", f"{hours:.2f} hours in all, cut at random. Trained in {len(stages)} stages:", ""]
+    lines += [f"{number}. {stage}" for number, stage in enumerate(stages, 1)]
     lines += [
-        "The schedule was changed on the way: repeating the recipe gives weights like these, not the same.",
+        "",
+        "Schedules were changed on the way: repeating the recipes gives weights like these, not the same.",
         "",
     ]
     return "\n".join([*lines, *(_quality(results) if results else []), LIMITS])
@@ -53,7 +56,7 @@ def _quality(results: Mapping[str, Any]) -> list[str]:
         "## Quality",
         "",
         "Speech that took no part in training; STOI (1 is perfect) and words that Whisper tiny.en misreads, in points",
-        "above the original recordings. Samples of 30 and 60 clips of these sets were scored during training, and the",
+        "above the original recordings. Samples of 8 to 60 clips of these sets were scored between trainings, and the",
         "loss weights were set after looking at them: the figures are therefore somewhat optimistic.",
         "",
         "| set | system | kbit/s | STOI | WER, points above original | least used codebook |",

@@ -200,6 +200,19 @@ def export(state: Mapping[str, Tensor], out: Path, *, about: str = "") -> Spectr
     return codec
 
 
+def stage(steps: int) -> str:
+    """Return what the card says of this training.
+
+    Example:
+        >>> stage(5_600).startswith("5,600 steps of all parts with a deeper decoder")
+        True
+    """
+    return (
+        f"{steps:,} steps of all parts with a deeper decoder, few codebooks heard more often, and with the distance in "
+        "the features of mini-semantic beside the spectral losses (recipe `mini_codec_tuning`)."
+    )
+
+
 def main() -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description="Tune mini-codec.")

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokaudio.training.pool import AudioPool
-from tokaudio.training.recipes.mini_codec_card import LICENCES as SPEECH_LICENCES
-
-LICENCES = {**SPEECH_LICENCES, "hibari": ("English sentences, synthetic, one voice", "Apache-2.0 (hibari-tts)")}
+from tokaudio.training.recipes.mini_codec_card import LICENCES
 
 DESIGN = """## What it is
 
