@@ -93,11 +93,33 @@ def test_side_information_is_joined_in_time_and_shared_for_the_item(
     assert spool.tokens() == tokens == read_npz(folder / "spooled.npz")
 
 
+def with_depth(tokens: Tokens) -> Tokens:
+    """Return tokens of which each frame has one codebook more than the one before, and then one again."""
+    depth = torch.arange(int(tokens.lengths[0]))[None] % tokens.spec.num_codebooks + 1
+    return dataclasses.replace(tokens, codes=tokens.codes.clone(), depth=depth)
+
+
+@given(st.integers(0, 30), st.lists(st.integers(0, 30), max_size=4))
+def test_the_depth_of_frames_is_kept(tmp_path_factory: pytest.TempPathFactory, frames: int, cuts: list[int]) -> None:
+    folder = tmp_path_factory.mktemp("spool")
+    tokens = with_extras(with_depth(whole(frames)), frame_a=torch.arange(frames)[None])
+    edges = [0, *sorted(min(cut, frames) for cut in cuts), frames]
+    spool = TokenSpool()
+    for start, stop in itertools.pairwise(edges):
+        spool.add(tokens.frames(start, stop))
+    spool.write(folder / "spooled.npz")
+    write_npz(folder / "whole.npz", tokens)
+    assert (folder / "spooled.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+    assert spool.tokens() == tokens == read_npz(folder / "spooled.npz")
+
+
 def test_side_information_that_cannot_be_joined_is_refused() -> None:
     tokens = whole(3)
-    deep = Tokens(tokens.codes, tokens.lengths, tokens.num_samples, SPEC, depth=torch.full((1, 3), 3))
-    with pytest.raises(TokensError, match="depth"):
-        TokenSpool().add(deep)
+    for first, second, problem in ((tokens, with_depth(tokens), "a depth"), (with_depth(tokens), tokens, "no depth")):
+        spool = TokenSpool()
+        spool.add(first)
+        with pytest.raises(TokensError, match=f"a piece has {problem}"):
+            spool.add(second)
     with pytest.raises(TokensError, match="frame_voice"):
         TokenSpool().add(with_extras(tokens, voice=torch.ones(1)))
     spool = TokenSpool()

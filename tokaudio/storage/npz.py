@@ -183,7 +183,7 @@ def _to_arrays(path: str | os.PathLike[str], tokens: Tokens) -> dict[str, Array]
     arrays["codes"] = np.ascontiguousarray(tokens.codes[0].numpy(), codes_dtype(tokens.spec))
     arrays["num_samples"] = np.array(int(tokens.num_samples[0]), "<i8")
     if tokens.depth is not None:
-        arrays["depth"] = np.ascontiguousarray(tokens.depth[0].numpy(), _depth_dtype(tokens.spec))
+        arrays["depth"] = np.ascontiguousarray(tokens.depth[0].numpy(), depth_dtype(tokens.spec))
     return arrays | {f"extras/{name}": extra_array(path, name, value[0]) for name, value in tokens.extras.items()}
 
 
@@ -241,7 +241,8 @@ def codes_dtype(spec: TokenizerSpec) -> np.dtype[Any]:
     return np.dtype("<u4" if spec.code_dtype == "uint32" else "<u2")
 
 
-def _depth_dtype(spec: TokenizerSpec) -> np.dtype[Any]:
+def depth_dtype(spec: TokenizerSpec) -> np.dtype[Any]:
+    """Return the type that a token file holds depths in: uint8, or uint16 for more than 255 codebooks."""
     return np.dtype("|u1" if spec.num_codebooks <= 255 else "<u2")
 
 
@@ -289,7 +290,7 @@ def _read_facts(file: SafeNpz) -> tuple[dict[str, Any], TokenizerSpec, dict[str,
     layouts = {name: file.layout(f"{name}.npy") for name in members}
     frames = layouts["codes"].shape[-1:]
     wanted = {"codes": (codes_dtype(spec), (spec.num_codebooks, *frames)), "num_samples": (np.dtype("<i8"), ())}
-    wanted["depth"] = (_depth_dtype(spec), frames)
+    wanted["depth"] = (depth_dtype(spec), frames)
     for name, layout in layouts.items():
         if name in wanted and (layout.dtype, layout.shape) != wanted[name]:
             file.damaged(f"the member {name} has an unexpected type or shape")

@@ -13,7 +13,7 @@ from tokaudio._tokens_joins import require_timed
 from tokaudio.errors import TokensError, one_line
 from tokaudio.spec import TokenizerSpec
 from tokaudio.storage._safe_npz import Array
-from tokaudio.storage.npz import Members, codes_dtype, extra_array, make_header, write_members
+from tokaudio.storage.npz import Members, codes_dtype, depth_dtype, extra_array, make_header, write_members
 from tokaudio.tokens import Tokens
 
 
@@ -22,7 +22,8 @@ class TokenSpool:
 
     A piece's codes are kept at two bytes each (four for huge codebooks), where `Tokens` needs eight: three hours of 8
     codebooks at 50 Hz take 9 MB. Extras named `frame_...` are joined, those named `item_...` must be the same in all
-    pieces. The file equals that of the pieces joined with `Tokens.concatenate`.
+    pieces. A depth is kept where all pieces have one. The file equals that of the pieces joined with
+    `Tokens.concatenate`.
 
     Attributes:
         spec: of the tokenizer; None before the first piece.
@@ -53,22 +54,24 @@ class TokenSpool:
         # One growing row of bytes per codebook: such a row is extended in place, and rows in a row are the array.
         self._rows: list[bytearray] = []
         self._extras: dict[str, _Extra] = {}
+        self._depth: bytearray | None = None
 
     def add(self, piece: Tokens) -> None:
         """Take the next piece.
 
         Raises:
-            TokensError: if it is not one item, is another tokenizer's, does not follow whole frames and segments, has
-                a depth, or has extras that cannot be joined in time to those of the pieces before.
+            TokensError: if it is not one item, is another tokenizer's, does not follow whole frames and segments, or
+                has extras or a depth that cannot be joined in time to those of the pieces before.
         """
-        if len(piece) != 1 or piece.depth is not None:
-            raise TokensError("a piece is one item without depth; join others with Tokens.concatenate")
+        if len(piece) != 1:
+            raise TokensError(f"a piece is one item, and this one has {len(piece)}; add tokens[i] one by one")
         piece = piece.trim()
         extras = {name: extra_array("piece", name, value[0]) for name, value in piece.extras.items()}
         if self.spec is None:
             self._extras = {name: _Extra(name, value) for name, value in extras.items()}
             self.spec, self.fingerprint = piece.spec, piece.fingerprint
             self._rows = [bytearray() for _ in range(piece.spec.num_codebooks)]
+            self._depth = None if piece.depth is None else bytearray()
         if (piece.spec, piece.fingerprint) != (self.spec, self.fingerprint):
             raise TokensError(
                 f"a piece was not made by {self.spec.name} as the first was; spool one tokenizer's pieces"
@@ -76,6 +79,9 @@ class TokenSpool:
         if self.num_samples != self.spec.frame_start(self.num_frames) or self.num_frames % self.spec.cut_period:
             within = "frame" if self.spec.segments is None else "segment"
             raise TokensError(f"a piece follows one that ends within a {within}; only the last piece may")
+        if (piece.depth is None) != (self._depth is None):
+            have = "no depth, and the first has one" if piece.depth is None else "a depth, and the first has none"
+            raise TokensError(f"a piece has {have}; spool pieces of one kind")
         if extras.keys() != self._extras.keys():
             raise TokensError("a piece has other extras than the first; spool pieces with the same extras")
         for name, value in extras.items():
@@ -83,6 +89,8 @@ class TokenSpool:
         codes = piece.codes[0].cpu().numpy().astype(codes_dtype(self.spec))
         for row, values in zip(self._rows, codes, strict=True):
             row.extend(values.tobytes())
+        if piece.depth is not None and self._depth is not None:
+            self._depth.extend(piece.depth[0].cpu().numpy().astype(depth_dtype(self.spec)).tobytes())
         for name, value in extras.items():
             self._extras[name].add(value)
         self.provenance = piece.provenance
@@ -115,8 +123,14 @@ class TokenSpool:
             self.spec,
             self.fingerprint,
             {name: torch.from_numpy(extra.array().copy())[None] for name, extra in self._extras.items()},
+            depth=self._depths(),
             provenance=dict(self.provenance),
         )
+
+    def _depths(self) -> torch.Tensor | None:
+        if self._depth is None or self.spec is None:
+            return None
+        return torch.from_numpy(np.frombuffer(self._depth, depth_dtype(self.spec)).astype(np.int64))[None]
 
     def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the token file, whole or not at all.
@@ -127,16 +141,19 @@ class TokenSpool:
         """
         if self.spec is None:
             raise TokensError(one_line(path, "there is no piece to write", "add at least one"))
-        header = make_header(path, self.spec, self.fingerprint, self.provenance, extras=list(self._extras))
+        facts = (self.spec, self.fingerprint, self.provenance)
+        header = make_header(path, *facts, extras=list(self._extras), depth=self._depth is not None)
         shape = (self.spec.num_codebooks, self.num_frames)
         members: Members = {
             "header": (header.dtype, header.shape, [header.data]),
             "codes": (codes_dtype(self.spec), shape, [memoryview(row) for row in self._rows]),
             "num_samples": (np.dtype("<i8"), (), [np.array(self.num_samples, "<i8").tobytes()]),
-            **{
-                f"extras/{name}": (extra.dtype, extra.shape, [memoryview(extra.data)])
-                for name, extra in self._extras.items()
-            },
+        }
+        if self._depth is not None:
+            members["depth"] = (depth_dtype(self.spec), (self.num_frames,), [memoryview(self._depth)])
+        members |= {
+            f"extras/{name}": (extra.dtype, extra.shape, [memoryview(extra.data)])
+            for name, extra in self._extras.items()
         }
         write_members(path, members, overwrite=overwrite)
 
