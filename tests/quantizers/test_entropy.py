@@ -57,6 +57,25 @@ def test_certain_codes_have_entropies_without_a_nan():
     assert bool(torch.isfinite(logits.grad).all())
 
 
+def test_the_mean_may_be_somebody_elses():
+    logits, seen = normal(6, 5), []
+
+    def mean(total: Tensor, count: int) -> Tensor:
+        seen.append(count)
+        return (total + 2 * total) / (3 * count)
+
+    assert_near(bit_entropy(logits, mean=mean), bit_entropy(logits), within=1e-9)
+    assert_near(codebook_entropy(logits, group=3, mean=mean), codebook_entropy(logits, group=3), within=1e-9)
+    assert seen == [6, 6, 6]
+
+
+def test_of_no_vectors_both_are_zero():
+    nothing = torch.zeros(0, 5, requires_grad=True)
+    total = bit_entropy(nothing) + codebook_entropy(nothing, group=3)
+    assert_near(total, torch.zeros(()))
+    total.backward()
+
+
 def test_eighteen_bits_fit_in_memory():
     # All shares of these vectors would take 4 GB.
     logits = torch.randn(4000, 18, generator=torch.Generator().manual_seed(0)).requires_grad_()

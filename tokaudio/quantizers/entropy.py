@@ -7,33 +7,55 @@ section 3.3). The entropy of the mean distribution over all 2^d codes (Yu et al.
 not: mixing vectors makes bits depend on each other. Two ways keep it in memory here. The table of a group of bits is
 made as one matrix product of two half tables, so that N vectors cost N 2^(d/2) numbers and not N 2^d; and wide codes
 can be split into groups, whose entropies add up to an upper bound, equal where groups are independent.
+
+Both begin with a mean over vectors, which may reach over the vectors of other processes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Makes the mean of a sum over so many vectors.
+Mean = Callable[[Tensor, int], Tensor]
 
-def bit_entropy(logits: Tensor) -> Tensor:
-    """Return the mean entropy of codes in nats, of logits of their bits `[N, d]`.
+
+def own_mean(total: Tensor, count: int) -> Tensor:
+    """Return the mean, of a sum over `count` vectors; zero of none.
 
     Example:
-        >>> bit_entropy(torch.zeros(5, 3)) / torch.tensor(2.0).log()
+        >>> own_mean(torch.tensor([6.0]), 3)
+        tensor([2.])
+    """
+    return total / max(1, count)
+
+
+def bit_entropy(logits: Tensor, *, mean: Mean = own_mean) -> Tensor:
+    """Return the mean entropy of codes in nats, of logits of their bits `[N, d]`.
+
+    Args:
+        logits: of the bits of N vectors.
+        mean: makes the mean of a sum over N vectors.
+
+    Example:
+        >>> (bit_entropy(torch.zeros(5, 3)) / torch.tensor(2.0).log()).round(decimals=4)
         tensor(3.)
     """
     # -p log p - (1 - p) log(1 - p) for p = sigmoid(x) is softplus(x) - x p, without a logarithm of zero.
-    return (F.softplus(logits) - logits * torch.sigmoid(logits)).sum(-1).mean()
+    return mean((F.softplus(logits) - logits * torch.sigmoid(logits)).sum(), len(logits))
 
 
-def codebook_entropy(logits: Tensor, *, group: int) -> Tensor:
+def codebook_entropy(logits: Tensor, *, group: int, mean: Mean = own_mean) -> Tensor:
     """Return the entropy in nats of the mean distribution of codes, of logits of their bits `[N, d]`.
 
     Args:
         logits: of the bits of N vectors.
         group: bits whose joint distribution is taken; from d on the result is exact, below it is the sum over groups,
             which is never smaller.
+        mean: makes the mean of a sum over N vectors.
 
     Example:
         >>> logits = torch.tensor([[9.0, 9.0], [-9.0, -9.0]])  # bits that always agree
@@ -44,7 +66,7 @@ def codebook_entropy(logits: Tensor, *, group: int) -> Tensor:
     for part in logits.split(group, dim=-1):
         half = part.shape[-1] // 2
         # Mean over vectors of the outer products of the tables of both halves.
-        joint = code_shares(part[:, :half]).T @ code_shares(part[:, half:]) / len(part)
+        joint = mean(code_shares(part[:, :half]).T @ code_shares(part[:, half:]), len(part))
         total = total - torch.xlogy(joint, joint.clamp_min(1e-30)).sum()
     return total
 

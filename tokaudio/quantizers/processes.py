@@ -45,6 +45,29 @@ def add_up(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def joined_mean(total: Tensor, count: int, *, batch: int) -> Tensor:
+    """Return the mean over the vectors of all processes, of a sum over this process' own ones.
+
+    The value is that of the joined batch, the same everywhere. So is the gradient, once those of all processes are
+    averaged by their shares of the batch, as `DistributedDataParallel` does where shares are equal.
+
+    Args:
+        total: sum over vectors of this process, of any shape.
+        count: how many vectors that are.
+        batch: how many vectors this process has of the batch, where some of them do not count.
+
+    Example:
+        >>> joined_mean(torch.tensor([6.0]), 3, batch=4)
+        tensor([2.])
+    """
+    if process_count() == 1:
+        return total / max(1, count)
+    said = add_up(torch.cat([total.detach().flatten(), total.new_tensor([count, batch])]))
+    counted, whole = said[-2].clamp_min(1), said[-1]
+    own = total * (whole / max(1, batch) / counted)
+    return said[:-2].view_as(total) / counted + (own - own.detach())
+
+
 def from_first(tensor: Tensor) -> Tensor:
     """Return the tensor of the first process, everywhere: what was computed alike may differ between machines.
 

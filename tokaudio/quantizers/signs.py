@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
-from tokaudio.quantizers.entropy import bit_entropy, codebook_entropy
+from tokaudio.quantizers.entropy import bit_entropy, codebook_entropy, own_mean
+from tokaudio.quantizers.processes import joined_mean
 from tokaudio.quantizers.projection import projection
 
 _MOST_BITS = 30
@@ -112,15 +114,16 @@ class SignQuantizer(Quantizer):
     def _loss(self, rows: Tensor, corners: Tensor, weights: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of rows `[B, T, bits]`, and its entropies in bits."""
         per_item = (rows - corners).square().mean((1, 2))
-        loss = self.commitment * (per_item if weights is None else per_item * weights).mean()
+        loss = self.commitment * own_mean((per_item if weights is None else per_item * weights).sum(), len(per_item))
         if not self.entropy_weight:
             return loss, {}
         flat = (rows if weights is None else rows[weights.bool()]).flatten(0, 1)
-        if not len(flat):
-            return loss, {}
         # exp(-b |z - c|^2) over corners c = +-corner is a product of sigmoid(+-4 b corner z) over dimensions.
         logits = 4 * self.inverse_temperature * self.corner * flat
-        sure, spread = bit_entropy(logits), codebook_entropy(logits, group=self.entropy_group)
+        # What is validated is no part of a training step, which all processes take together.
+        mean = partial(joined_mean, batch=rows.shape[:2].numel()) if self.training else own_mean
+        sure = bit_entropy(logits, mean=mean)
+        spread = codebook_entropy(logits, group=self.entropy_group, mean=mean)
         loss = loss + self.entropy_weight * (sure - self.diversity * spread)
         nats = torch.tensor(2.0).log().item()
         return loss, {"code_entropy": sure.detach() / nats, "codebook_entropy": spread.detach() / nats}
