@@ -20,7 +20,6 @@ phones is the same in all directions.
 from __future__ import annotations
 
 import argparse
-import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from torch import Tensor, nn
 from tokaudio.atomic import atomic_write
 from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralEncoder
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
+from tokaudio.quantizers.vector import VectorQuantizer
 from tokaudio.spec import CodebookSpec
 from tokaudio.tokenizers import SpectralCodec, Tokenizer
 from tokaudio.tokenizers.card import model_card
@@ -42,12 +42,11 @@ from tokaudio.training.augment import Augmentation, draw
 from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
 from tokaudio.training.descent import Descent, averaged_weights
 from tokaudio.training.loop import Loop, Schedule
-from tokaudio.training.losses import SpectralLoss
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipes.mini_codec import SEED, SOURCE_WEIGHTS
 from tokaudio.training.recipes.mini_codec import SPEC as CODEC_SPEC
 from tokaudio.training.recipes.mini_codec_tuning import SHAPE as CODEC_SHAPE
-from tokaudio.training.recipes.mini_codec_tuning import Listener, TuningOptions
+from tokaudio.training.recipes.mini_codec_tuning import Listener, TuningOptions, TuningTraining
 from tokaudio.training.recipes.mini_semantic import PHONE_WIDTH
 from tokaudio.training.reconstruction import SpectralCodecNets
 
@@ -61,7 +60,7 @@ SPEC = dataclasses.replace(
     codebooks=tuple(CodebookSpec(1024, role="acoustic" if number else "semantic") for number in range(8)),
     origin="trained with tokaudio.training.recipes.mini_hybrid",
 )
-QUANTIZER = {"codebook_size": 1024, "num_codebooks": 8, "codebook_dim": WIDTH}
+QUANTIZER: dict[str, Any] = {"codebook_size": 1024, "num_codebooks": 8, "codebook_dim": WIDTH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +80,6 @@ class DistillingOptions:
     half: bool = True
 
 
-def latents(encoder: SpectralEncoder, signal: Tensor, hop_length: int) -> Tensor:
-    """Return latents `[B, D, T]` of signals `[B, S]`, with silence before and after them."""
-    edge = encoder.reach * hop_length + encoder.context
-    found: Tensor = encoder(F.pad(signal, (edge, edge)))
-    return found[:, :, encoder.reach : found.shape[2] - encoder.reach].float()
-
-
 def relative(estimate: Tensor, target: Tensor) -> Tensor:
     """Return the squared distance of `[B, D, T]` as a share of the target's variance over the batch."""
     spread = target.var(dim=(0, 2), keepdim=True).mean()
@@ -98,41 +90,44 @@ class Distilling:
     """Teaches an encoder the content beside what it gives already; a `Trainable` for the loop.
 
     Args:
-        encoder: with 2 D latent dimensions, of which the first D are to stay.
+        nets: whose encoder learns; the first D of its latent dimensions are to stay.
         known: the encoder that gives these; stays as it is.
-        teacher: hears the content; its first dimensions are taught.
+        teacher: hears the content.
         pool: of speech.
         options: batch and weights.
-        augmentation: of what both hear.
+        augmentation: of what all of them hear.
+        hop_length: samples per frame.
     """
 
     def __init__(
         self,
-        encoder: SpectralEncoder,
-        known: SpectralEncoder,
+        nets: SpectralCodecNets,
+        known: Listener,
         teacher: Listener,
         pool: AudioPool,
         *,
-        options: DistillingOptions = DistillingOptions(),
-        augmentation: Augmentation = Augmentation(),
+        options: DistillingOptions,
+        augmentation: Augmentation,
         hop_length: int = SHAPE.hop_length,
     ) -> None:
-        self.encoder, self.known, self.teacher, self.pool = encoder, known.eval().requires_grad_(False), teacher, pool
-        self.options, self.augmentation, self.hop_length = options, augmentation, hop_length
-        self.descent = Descent(encoder)
+        self.nets, self.known, self.teacher, self.pool = nets, known, teacher, pool
+        self.options, self.augmentation, self.length = options, augmentation, options.crop_frames * hop_length
+        self.descent = Descent(nets.encoder)
 
     def step(self, generator: torch.Generator, step: int, rate: float) -> dict[str, float]:
         """Take one optimizer step."""
         options = self.options
-        self.encoder.train()
-        length = options.crop_frames * self.hop_length
-        signal = torch.stack([draw(self.pool, generator, length, self.augmentation) for _ in range(options.batch)])
+        self.nets.encoder.train()
+        signal = torch.stack([draw(self.pool, generator, self.length, self.augmentation) for _ in range(options.batch)])
         with torch.autocast("cpu", torch.bfloat16, enabled=options.half):
             with torch.no_grad():
-                wanted, kept = content(self.teacher, signal), latents(self.known, signal, self.hop_length)
-            found = latents(self.encoder, signal, self.hop_length)
-        sound, heard = found.split([kept.shape[1], found.shape[1] - kept.shape[1]], dim=1)
-        parts = {"taught": relative(heard, wanted), "kept": relative(sound, kept)}
+                kept = self.known.hear(signal)
+                wanted = content(self.teacher.hear(signal), kept.shape[1])
+            found = self.nets.encode(signal).float()
+        parts = {
+            "taught": relative(found[:, kept.shape[1] :], wanted),
+            "kept": relative(found[:, : kept.shape[1]], kept),
+        }
         self.descent.step(parts["taught"] + options.keeping * parts["kept"], rate=rate, step=step)
         return {name: value.item() for name, value in parts.items()}
 
@@ -145,7 +140,206 @@ class Distilling:
         self.descent.load_state(state)
 
 
-def content(teacher: Listener, signal: Tensor, width: int = WIDTH) -> Tensor:
-    """Return what a teacher hears of the content `[B, D, T]`, zeros where it has fewer dimensions."""
-    heard = teacher.hear(signal)[:, : min(PHONE_WIDTH, width)]
-    return F.pad(heard, (0, 0, 0, width - heard.shape[1]))
+@dataclass(frozen=True, slots=True)
+class HybridOptions(TuningOptions):
+    """Choices of the second stage.
+
+    Attributes:
+        taught: weight of the distance of the content from the teacher's, as a share of its variance.
+    """
+
+    taught: float = 2.0
+
+
+class HybridTraining(TuningTraining):
+    """Trains all parts together; the content's dimensions hear their teacher and no other loss.
+
+    The encoder's listener is also the teacher.
+    """
+
+    options: HybridOptions
+
+    def step(self, generator: torch.Generator, step: int, rate: float) -> dict[str, float]:
+        """Take one optimizer step."""
+        options = self.options
+        self.nets.train()
+        signal = torch.stack([draw(self.pool, generator, self.crop, self.augmentation) for _ in range(options.batch)])
+        depth = 1 + torch.multinomial(self.depths, options.batch, replacement=True, generator=generator)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.half):
+            sound, heard = self.latents(signal).chunk(2, dim=1)
+            with torch.no_grad():
+                wanted = self.listener.hear(signal)
+        out = self.nets.quantizer(torch.cat([sound, heard.detach()], dim=1), num_codebooks=depth)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.half):
+            estimate = self.sound(out.quantized)
+            listened = relative(self.listener.hear(estimate[: options.heard]), wanted[: options.heard])
+        taught = relative(heard, content(wanted, heard.shape[1]))
+        loss, parts = self.loss(estimate, signal, weights=options.weights)
+        besides = options.commitment * out.loss + options.listening * listened + options.taught * taught
+        self.descent.step(loss + besides, rate=rate, step=step)
+        told = {"listened": listened, "taught": taught, "commitment": out.loss}
+        return {"loss": loss.item()} | {name: value.item() for name, value in {**told, **parts, **out.stats}.items()}
+
+
+def content(heard: Tensor, width: int) -> Tensor:
+    """Return the content `[B, width, T]` of what `mini-semantic` hears `[B, E, T]`; zeros fill up.
+
+    Example:
+        >>> content(torch.ones(1, 320, 5), 64).sum(1).tolist()
+        [[50.0, 50.0, 50.0, 50.0, 50.0]]
+    """
+    part = heard[:, : min(PHONE_WIDTH, width)]
+    return F.pad(part, (0, 0, 0, width - part.shape[1]))
+
+
+def widened(shape: SpectralCodecShape, weights: Mapping[str, Tensor], *, seed: int = SEED) -> SpectralCodecNets:
+    """Return networks of twice the latent dimensions that say what those of `weights` say.
+
+    Blocks that `weights` lack change nothing at first, and the decoder does not hear the new dimensions. The maps to
+    and from the codewords pick one half of the dimensions, and only the first codebook's way back learns.
+
+    Args:
+        shape: of the new networks.
+        weights: of encoder and decoder, with half the latent dimensions, and other names, which are ignored.
+        seed: of what is new.
+    """
+    torch.manual_seed(seed)
+    quantizer = ResidualVectorQuantizer(shape.latent_dim, **QUANTIZER, decay=0.995, seed=seed)
+    nets = SpectralCodecNets(shape, quantizer)
+    half = shape.latent_dim // 2
+    merged = {}
+    for name, value in nets.state_dict().items():
+        known = weights.get(name)
+        if name.startswith("quantizer.") or (known is None and not name.endswith(".scale")):
+            merged[name] = value
+            continue
+        mute = known is None or name.startswith("decoder.")
+        merged[name] = torch.zeros_like(value) if mute else value.clone()
+        if known is not None:
+            merged[name][tuple(slice(0, size) for size in known.shape)] = known
+    nets.load_state_dict(merged)
+    pick = torch.eye(shape.latent_dim)
+    for number, level in enumerate(quantizer.levels):
+        rows = pick[:half] if number else pick[half:]
+        _set(level.down, rows, torch.zeros(half))
+        _set(level.up, rows.T, torch.zeros(2 * half))
+        level.down.requires_grad_(False)
+        level.up.requires_grad_(number == 0)
+    return nets
+
+
+@torch.no_grad()
+def _set(layer: nn.Module | Tensor, weight: Tensor, bias: Tensor) -> None:
+    assert isinstance(layer, nn.Linear) and layer.bias is not None
+    layer.weight.copy_(weight)
+    layer.bias.copy_(bias)
+
+
+@torch.no_grad()
+def settle(quantizer: ResidualVectorQuantizer, rows: Tensor) -> None:
+    """Set the codebooks from latents `[N, 2 D]`, and what the first one's vectors say of the sound beside the content.
+
+    That is the least-squares estimate of the sound's dimensions from the codeword. The others quantize what it leaves.
+    """
+    first, half = quantizer.levels[0], rows.shape[1] // 2
+    assert isinstance(first, VectorQuantizer)
+    first.initialise(rows)
+    words = first.book.lookup(first.search(rows.T[None])[0])
+    known = torch.cat([words, torch.ones(len(words), 1)], dim=1).double()
+    ridge = 1e-3 * len(words) * torch.eye(known.shape[1], dtype=torch.float64)
+    found = torch.linalg.solve(known.T @ known + ridge, known.T @ rows[:, :half].double()).float()
+    zeros = torch.zeros(half)
+    _set(first.up, torch.cat([found[:-1].T, torch.eye(half)]), torch.cat([found[-1], zeros]))
+    # The first codebook is found once more, by the same random numbers.
+    quantizer.initialise(rows)
+
+
+def codec_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """Return the averaged weights of a run of `mini_codec_tuning`."""
+    return averaged_weights(read_checkpoint(checkpoint)["trainable"])
+
+
+def known_encoder(weights: Mapping[str, Tensor], shape: SpectralCodecShape = CODEC_SHAPE) -> Listener:
+    """Return the encoder of such weights."""
+    encoder = SpectralEncoder(shape)
+    parts = {name.removeprefix("encoder."): value for name, value in weights.items() if name.startswith("encoder.")}
+    encoder.load_state_dict(parts)
+    return Listener(encoder)
+
+
+@torch.no_grad()
+def start_training(nets: SpectralCodecNets, distilled: Path, pool: AudioPool, *, crops: int, frames: int) -> None:
+    """Give the networks the encoder of a distillation, and set the codebooks from random crops."""
+    nets.encoder.load_state_dict(averaged_weights(read_checkpoint(distilled)["trainable"]))
+    nets.eval()
+    generator = torch.Generator().manual_seed(SEED)
+    rows = []
+    for _ in range(crops):
+        signal = draw(pool, generator, frames * SHAPE.hop_length, Augmentation())
+        rows.append(nets.encode(signal[None])[0].T)
+    settle(nets.quantizer, torch.cat(rows))
+
+
+def export(weights: Mapping[str, Tensor], out: Path, *, about: str = "") -> SpectralCodec:
+    """Write weights, rounded to float16, as a tokenizer folder."""
+    codec = SpectralCodec(SPEC, SHAPE, "rvq", QUANTIZER)
+    codec.load_state_dict({name: value.half().float() for name, value in weights.items()})
+    codec.eval().save_pretrained(out)
+    atomic_write(out / "README.md", model_card(SPEC, codec.fingerprint, about).encode(), overwrite=True)
+    write_self_check(codec, out)
+    return codec
+
+
+def distil(work: Path, checkpoint: Path, schedule: Schedule, pool: AudioPool, teacher: Listener) -> None:
+    """Run the first stage in `WORK/distilled`."""
+    weights = codec_weights(checkpoint)
+    nets, known = widened(SHAPE, weights), known_encoder(weights)
+    options, augmentation = DistillingOptions(), Augmentation()
+    stage = Distilling(nets, known, teacher, pool, options=options, augmentation=augmentation)
+    loop = Loop(work / "distilled", stage, schedule, seed=SEED + 3)
+    print(f"{pool.seconds / 3600:.2f} h of audio; starting at step {loop.resume()}", flush=True)
+    loop.run()
+
+
+def train(work: Path, checkpoint: Path, schedule: Schedule, pool: AudioPool, teacher: Listener) -> None:
+    """Run the second stage in `WORK/hybrid`."""
+    nets, run = widened(SHAPE, codec_weights(checkpoint)), work / "hybrid"
+    options = HybridOptions()
+    if not (run / CHECKPOINT).is_file():
+        start_training(nets, work / "distilled" / CHECKPOINT, pool, crops=240, frames=options.crop_frames)
+    stage = HybridTraining(nets, teacher, pool, options=options, augmentation=Augmentation())
+    loop = Loop(run, stage, schedule, seed=SEED + 4)
+    print(f"{pool.seconds / 3600:.2f} h of audio; starting at step {loop.resume()}", flush=True)
+    loop.run()
+
+
+def main() -> None:
+    """Parse the command line, and train or export."""
+    parser = argparse.ArgumentParser(description="Make mini-hybrid from mini-codec.")
+    parser.add_argument("stage", choices=("distil", "train", "export"))
+    parser.add_argument("--work", type=Path, required=True, help="folder with the pool; runs go into it")
+    parser.add_argument("--pool", type=Path, help="default: WORK/pool")
+    parser.add_argument("--start", type=Path, help="checkpoint of a run of the recipe mini_codec_tuning")
+    parser.add_argument("--out", type=Path, help="folder of the exported tokenizer (export)")
+    parser.add_argument("--steps", type=int, default=3_000)
+    parser.add_argument("--rate", type=float, help="default: 2e-3 (distil), 4e-4 (train)")
+    options = parser.parse_args()
+    if options.stage == "export":
+        if options.out is None:
+            parser.error("export needs --out")
+        saved = read_checkpoint(options.work / "hybrid" / CHECKPOINT)["trainable"]
+        print(export(averaged_weights(saved), options.out).fingerprint)
+        return
+    if options.start is None:
+        parser.error(f"{options.stage} needs --start")
+    torch.set_num_threads(1)
+    pool = AudioPool(options.pool or options.work / "pool", weights=SOURCE_WEIGHTS)
+    semantic = Tokenizer.from_pretrained("mini-semantic")
+    assert isinstance(semantic, SpectralCodec)
+    stage, rate = (distil, 2e-3) if options.stage == "distil" else (train, 4e-4)
+    schedule = Schedule(options.steps, warmup=100, peak=options.rate or rate, final=0.05)
+    stage(options.work, options.start, schedule, pool, Listener(semantic.encoder))
+
+
+if __name__ == "__main__":
+    main()
