@@ -1,6 +1,7 @@
 """`tokaudio train`: what it refuses, and what it says at the end."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import soundfile
 
 from tests.training.test_run import TINY
 from tokaudio.cli import run
+from tokaudio.cli.report import Report
+from tokaudio.cli.training import TrainingProgress
+from tokaudio.quantizers import CollapseWarning
 
 
 @pytest.fixture
@@ -46,3 +50,13 @@ def test_the_end_is_told_and_broken_files_are_failures(data: Path, tmp_path: Pat
     out, err = capsys.readouterr()
     assert out.startswith("trained 4 steps on ") and out.endswith("tokenizer\n")
     assert err.count("broken.wav") == 1
+
+
+def test_collapsed_codebooks_are_a_line_and_other_warnings_stay_as_they_are(capsys: pytest.CaptureFixture[str]):
+    with pytest.warns(RuntimeWarning, match="of another kind"), TrainingProgress(Report("trained"), show=False):
+        for _ in range(2):
+            warnings.warn("codebook 3: 2 of 1024 codes are used; revive them", CollapseWarning, stacklevel=1)
+        warnings.warn("of another kind", RuntimeWarning, stacklevel=1)
+    assert capsys.readouterr().err == "tokaudio: warning: codebook 3: 2 of 1024 codes are used; revive them\n" * 2
+    with pytest.warns(CollapseWarning):
+        warnings.warn("outside", CollapseWarning, stacklevel=1)

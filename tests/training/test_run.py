@@ -20,8 +20,9 @@ from tokaudio.audio.manifest import Recording
 from tokaudio.errors import AudioError
 from tokaudio.tokenizers.self_check import run_self_check
 from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
-from tokaudio.training.loop import Cadence
-from tokaudio.training.recipe import Recipe, parse_recipe, read_recipe
+from tokaudio.training.codec_training import make_nets
+from tokaudio.training.loop import Cadence, Schedule
+from tokaudio.training.recipe import Part, Recipe, parse_recipe, read_recipe
 from tokaudio.training.resumable import WorkError
 from tokaudio.training.run import Listener, TrainedRun, train
 
@@ -180,6 +181,26 @@ def test_a_run_goes_on_from_weights_that_exist(recipe: Recipe, recordings, tmp_p
     tuned = dataclasses.replace(recipe, start_from=start, body=None, quantizer=None, schedule=recipe.schedule)
     run = train(tuned, recordings, tmp_path / "second", stop=stopper(1))
     assert run.usage and Tokenizer.from_pretrained(tmp_path / "second" / "tokenizer").spec.codebook_sizes == (16, 16)
+
+
+def test_convolutions_learn_on_as_direction_and_length_where_asked(recipe: Recipe, recordings, tmp_path: Path):
+    sizes = {"sample_rate": 4_000, "filters": 2, "dimension": 8, "ratios": [8, 5], "lstm_layers": 0}
+    first = dataclasses.replace(recipe, body=Part("seanet", sizes), schedule=Schedule(4))
+    train(first, recordings, tmp_path / "first")
+    start = str(tmp_path / "first" / "tokenizer")
+    tuned = dataclasses.replace(first, start_from=start, body=None, quantizer=None, weight_norm=True)
+    nets, _ = make_nets(tuned)
+    lengths = [name for name, _ in nets.named_parameters() if name.endswith("parametrizations.weight.original0")]
+    assert lengths and not any("parametrizations" in name for name, _ in make_nets(first)[0].named_parameters())
+    wanted, _ = make_nets(dataclasses.replace(tuned, weight_norm=False))
+    sound = 0.1 * torch.randn(1, 1_600, generator=torch.Generator().manual_seed(0))
+    assert_near(nets.body.encode(sound), wanted.body.encode(sound), within=1e-5)
+    train(tuned, recordings, tmp_path / "parts", stop=stopper(2))
+    assert train(tuned, recordings, tmp_path / "parts").finished
+    train(tuned, recordings, tmp_path / "whole")
+    assert same(tmp_path / "whole", tmp_path / "parts")
+    folder = tmp_path / "whole" / "tokenizer"
+    assert run_self_check(Tokenizer.from_pretrained(folder), folder).passed
 
 
 def test_another_recipe_or_other_data_is_refused_by_name(recipe: Recipe, recordings, tmp_path: Path):

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from tokaudio.cli.failures import DONE, SOME_FAILED, printable
 from tokaudio.cli.report import Report, emit, emit_json
 from tokaudio.cli.signals import leave, orderly, say_when_interrupted
 from tokaudio.errors import AudioError
+from tokaudio.quantizers import CollapseWarning
 from tokaudio.training.recipe import Recipe
 from tokaudio.training.run import Listener, TrainedRun, train
 
@@ -42,6 +44,7 @@ class TrainingProgress(Listener):
         self._told = ""
 
     def __enter__(self) -> Self:
+        self._bars.enter_context(told_in_a_line(self._report.warn))
         if self._show:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -135,6 +138,23 @@ def _tell(run: TrainedRun, report: Report) -> None:
         mel = f", validation mel distance {run.mel:.3f}" if run.mel is not None else ""
         failed = f", {len(report.failures)} failures" if report.failures else ""
         emit(f"trained {run.done:,} steps on {run.hours:.3g} h{used}{mel}{failed}: {printable(str(run.folder))}")
+
+
+@contextmanager
+def told_in_a_line(tell: Callable[[str], None]) -> Iterator[None]:
+    """Inside the block, give warnings of collapsed codebooks to `tell`, without the place in the code."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+        warnings.simplefilter("always", CollapseWarning)
+
+        def show(message: Any, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, CollapseWarning):
+                tell(f"warning: {message}")
+            else:
+                shown(message, category, *place)
+
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

@@ -43,7 +43,8 @@ def make_nets(recipe: Recipe) -> tuple[CodecNets, QuantizerChoice]:
     torch.manual_seed(recipe.seed)
     given = None if recipe.quantizer is None else QuantizerChoice(recipe.quantizer.name, _seeded(recipe))
     if recipe.start_from:
-        start = fine_tune(Tokenizer.from_pretrained(recipe.start_from), quantizer=given)
+        from_weights = Tokenizer.from_pretrained(recipe.start_from)
+        start = fine_tune(from_weights, quantizer=given, weight_norm=recipe.weight_norm)
         body, quantizer, choice = start.body, start.quantizer, start.choice
     else:
         assert recipe.body and given
@@ -93,7 +94,8 @@ class CodecTraining:
         with torch.no_grad():
             for parameter in nets.parameters():
                 parameter.copy_(from_first(parameter))
-        self.optimizer = torch.optim.AdamW(nets.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=1e-3)
+        # Fused: one pass over each weight instead of eight.
+        self.optimizer = torch.optim.AdamW(nets.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
         self.averaged = {name: value.detach().clone() for name, value in nets.named_parameters()}
         self.quantizing = bool(recipe.start_from) and recipe.quantizer is None
 

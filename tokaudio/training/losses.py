@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tokaudio.audio.mel import mel_filterbank
+from tokaudio.training.spectra import spectra
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,14 @@ class SpectralLossWeights:
 
 class SpectralLoss(nn.Module):
     """Sum of mel, magnitude and complex distances over several resolutions.
+
+    Args:
+        sample_rate: in Hz.
+        windows: of the spectra that are compared, in samples.
+        complex_windows: of those whose phases are compared too.
+        overlap: windows that hear each sample; 2 is half the work of 4.
+        weights: of the three distances.
+        power: exponent of the magnitudes.
 
     Shape:
         two signals `[B, S]`; returns the total and its parts.
@@ -45,20 +54,25 @@ class SpectralLoss(nn.Module):
         *,
         windows: tuple[int, ...] = (320, 640, 1280),
         complex_windows: tuple[int, ...] = (640,),
+        overlap: int = 4,
         weights: SpectralLossWeights = SpectralLossWeights(),
         power: float = 0.5,
     ) -> None:
         super().__init__()
-        self.windows, self.complex_windows, self.weights, self.power = windows, complex_windows, weights, power
+        self.windows, self.complex_windows, self.overlap = windows, complex_windows, overlap
+        self.weights, self.power = weights, power
         for n_fft in windows:
             self.register_buffer(f"hann_{n_fft}", torch.hann_window(n_fft), persistent=False)
             mels = mel_filterbank(sample_rate, n_fft, min(80, n_fft // 8), widen=True)
             self.register_buffer(f"mel_{n_fft}", torch.tensor(mels.T, dtype=torch.float32), persistent=False)
 
-    def _spectrum(self, signal: Tensor, n_fft: int) -> Tensor:
-        window = getattr(self, f"hann_{n_fft}")
-        frames = signal.unfold(-1, n_fft, n_fft // 4) * window
-        return torch.view_as_real(torch.fft.rfft(frames)) * (2.0 / n_fft**0.5)
+    def _spectrum(self, signal: Tensor, n_fft: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return real and imaginary parts, energies above zero, and magnitudes to the power."""
+        window = getattr(self, f"hann_{n_fft}") * (2.0 / n_fft**0.5)
+        parts, energy = spectra(signal, window, max(1, n_fft // self.overlap))
+        energy = energy + 1e-9
+        # Roots cost a fraction of other powers.
+        return parts, energy, energy.sqrt().sqrt() if self.power == 0.5 else energy.pow(self.power / 2)
 
     def forward(
         self, estimate: Tensor, target: Tensor, *, weights: SpectralLossWeights | None = None
@@ -67,16 +81,13 @@ class SpectralLoss(nn.Module):
         parts = {name: estimate.new_zeros(()) for name in ("mel", "magnitude", "complex")}
         for n_fft in self.windows:
             with torch.no_grad():
-                wanted = self._spectrum(target, n_fft)
-                wanted_energy = wanted.square().sum(-1) + 1e-9
-            got = self._spectrum(estimate, n_fft)
-            energy = got.square().sum(-1) + 1e-9
+                wanted, wanted_energy, wanted_shrunk = self._spectrum(target, n_fft)
+            got, energy, shrunk = self._spectrum(estimate, n_fft)
             filters = getattr(self, f"mel_{n_fft}")
             floor = 1e-5
             mels = (torch.matmul(energy, filters) + floor).log()
             wanted_mels = (torch.matmul(wanted_energy, filters) + floor).log()
             parts["mel"] = parts["mel"] + 0.5 * (mels - wanted_mels).abs().mean()
-            shrunk, wanted_shrunk = energy.pow(self.power / 2), wanted_energy.pow(self.power / 2)
             parts["magnitude"] = parts["magnitude"] + (shrunk - wanted_shrunk).abs().mean()
             if n_fft in self.complex_windows:
                 turned = got * (shrunk / energy.sqrt())[..., None]

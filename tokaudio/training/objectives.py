@@ -68,7 +68,12 @@ class Objectives(nn.Module):
     def __init__(self, options: LossOptions, body: Body) -> None:
         super().__init__()
         self.options, self.rate = options, body.sample_rate
-        self.spectral = SpectralLoss(body.sample_rate, windows=options.windows, complex_windows=options.complex_windows)
+        self.spectral = SpectralLoss(
+            body.sample_rate,
+            windows=options.windows,
+            complex_windows=options.complex_windows,
+            overlap=options.overlap,
+        )
         self.heads = Heads(body.dim, hidden=options.heads.hidden) if options.heads.weight else None
         self.semantic: SemanticLoss | None = None
         self._teacher: list[Callable[[Tensor], Tensor]] = []

@@ -129,6 +129,7 @@ class LossOptions:
     Attributes:
         windows: of the spectra that are compared, in samples.
         complex_windows: of those whose phases are compared too.
+        overlap: windows that hear each sample.
         spectral: stages, in order; the first from step 0.
         commitment: weight of what the quantizer asks for.
         adversarial, semantic, heads: off unless they have a weight.
@@ -136,6 +137,7 @@ class LossOptions:
 
     windows: tuple[int, ...] = (320, 640, 1280)
     complex_windows: tuple[int, ...] = (640,)
+    overlap: int = 4
     spectral: tuple[SpectralStage, ...] = (SpectralStage(),)
     commitment: float = 1.0
     adversarial: AdversarialOptions = AdversarialOptions()
@@ -157,6 +159,8 @@ class Recipe:
         precision: of the networks; quantizer and losses are always in float32.
         start_from: a tokenizer whose weights are trained on, by name or folder; then body and, unless it is to be a
             new one, quantizer are left out.
+        weight_norm: with `start_from`, whether the convolutions of a SEANet or DAC learn as direction and length, as
+            the published ones did; what is saved has plain weights all the same.
         body, quantizer: which, with their options.
         data, losses, schedule: see there.
         continuous_steps: first steps without quantization; then codebooks are set by k-means over fresh latents.
@@ -170,6 +174,7 @@ class Recipe:
     seed: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     start_from: str = ""
+    weight_norm: bool = False
     body: Part | None = None
     quantizer: Part | None = None
     data: DataOptions = DataOptions()
@@ -290,6 +295,8 @@ def _check(recipe: Recipe) -> None:
 
     if recipe.start_from and recipe.body:
         raise ValueError("start_from brings its own body; leave body out")
+    if recipe.weight_norm and not recipe.start_from:
+        raise ValueError("weight_norm is of start_from; write it in the table [body]")
     if not recipe.start_from and not (recipe.body and recipe.quantizer):
         missing = "quantizer" if recipe.body else "body"
         raise ValueError(f"has no {missing}; add a table [{missing}] with a name, or start_from")
@@ -307,6 +314,7 @@ def _check(recipe: Recipe) -> None:
         "schedule.peak": recipe.schedule.peak > 0,
         "initial_batches": recipe.initial_batches >= 1,
         "average": 0 <= recipe.average < 1,
+        "losses.overlap": recipe.losses.overlap >= 1,
         "losses.spectral": bool(stages) and stages[0].from_step == 0,
     }
     for name, fine in limits.items():
