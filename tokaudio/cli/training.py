@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import torch
 
@@ -147,11 +147,18 @@ def told_in_a_line(tell: Callable[[str], None]) -> Iterator[None]:
         shown = warnings.showwarning
         warnings.simplefilter("always", CollapseWarning)
 
-        def show(message: Any, category: type[Warning], *place: Any) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if issubclass(category, CollapseWarning):
                 tell(f"warning: {message}")
             else:
-                shown(message, category, *place)
+                shown(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show
         yield
