@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def tokenizer(name: str, codebooks: Sequence[int] | None = None) -> list[System]
     """One system per number of codebooks of a tokenizer.
 
     Args:
-        name: Built-in name or folder, as for `Tokenizer.from_pretrained`.
+        name: Built-in name or folder, as for `Tokenizer.from_pretrained`; systems are called as the name or folder is.
         codebooks: How many codebooks to keep; default all, half and a quarter of them.
 
     Raises:
@@ -97,7 +98,7 @@ def tokenizer(name: str, codebooks: Sequence[int] | None = None) -> list[System]
         if not 1 <= count <= len(sizes):
             raise SystemExit(f"--codebooks {count}: {loaded.spec.name} has 1 to {len(sizes)}")
     return [
-        System(f"{loaded.spec.name}, {count} of {len(sizes)} codebooks", _coder(loaded, count), sizes[:count])
+        System(f"{Path(name).name}, {count} of {len(sizes)} codebooks", _coder(loaded, count), sizes[:count])
         for count in counts
     ]
 

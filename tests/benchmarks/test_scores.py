@@ -154,8 +154,8 @@ class _Tokenizer:
 
 def test_tokenizer_rows_keep_fewer_and_fewer_codebooks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokaudio", SimpleNamespace(Tokenizer=_Tokenizer))
-    systems = tokenizer("folder")
-    assert [system.name for system in systems] == [f"fake, {k} of 8 codebooks" for k in (8, 4, 2)]
+    systems = tokenizer("some/folder")
+    assert [system.name for system in systems] == [f"folder, {k} of 8 codebooks" for k in (8, 4, 2)]
     assert systems[1].codebook_sizes == (1024,) * 4
     output = systems[2].run(np.zeros(16_000, np.float32))
     assert output.audio.shape == (16_000,)
