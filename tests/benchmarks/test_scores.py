@@ -163,4 +163,4 @@ def test_tokenizer_rows_keep_fewer_and_fewer_codebooks(monkeypatch: pytest.Monke
     assert output.codes is not None and output.codes.shape == (2, 50)
     assert output.bits == 10 * (50 + 25)
     with pytest.raises(SystemExit, match="--codebooks 9"):
-        tokenizer("folder", [9])
+        tokenizer("some/folder", [9])
