@@ -48,7 +48,7 @@ JUDGES = DiscriminatorSizes(
     power=0.3,
 )
 WEIGHTS = SpectralLossWeights(mel=2.0, magnitude=6.0, complex=4.0)
-LEAST_SQUARES = AdversaryOptions(kind="least-squares", rate=1.5)
+LEAST_SQUARES = AdversaryOptions(kind="least-squares", rate=0.5)
 # How often an item uses 1, 2, ... 8 codebooks.
 DEPTHS = (0.03, 0.08, 0.37, 0.07, 0.05, 0.05, 0.05, 0.30)
 
@@ -72,7 +72,7 @@ class AdversaryTuningOptions:
     crop_frames: int = 60
     alone: int = 150
     shares: Mapping[str, float] = field(
-        default_factory=lambda: {"spectral": 1.0, "listened": 0.3, "adversarial": 0.6, "features": 1.0}
+        default_factory=lambda: {"spectral": 1.0, "listened": 0.3, "adversarial": 1.0, "features": 1.0}
     )
     weights: SpectralLossWeights = WEIGHTS
     depths: tuple[float, ...] = DEPTHS
