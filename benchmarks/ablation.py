@@ -39,9 +39,9 @@ from tokaudio.analysis.information import evaluate
 from tokaudio.atomic import atomic_write
 from tokaudio.metrics.intelligibility import stoi
 from tokaudio.metrics.spectral import mel_distance
+from tokaudio.training.batches import Batches, Crops
 from tokaudio.training.bodies import Body
 from tokaudio.training.codec_training import CodecTraining, make_nets
-from tokaudio.training.data import Batches, Crops
 from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.losses import SpectralLossWeights
 from tokaudio.training.pool import AudioPool

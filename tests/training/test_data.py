@@ -11,7 +11,8 @@ import torch
 from tests.near import assert_near
 from tokaudio.audio.manifest import Recording
 from tokaudio.training.augment import Augmentation, draw, low_pass
-from tokaudio.training.data import TRAIN, VALIDATION, Batches, Crops, is_validation, open_data
+from tokaudio.training.batches import Batches, Crops
+from tokaudio.training.data import TRAIN, VALIDATION, is_validation, open_data
 from tokaudio.training.pool import AudioPool, FilePool
 from tokaudio.training.recipe import DataOptions
 
@@ -35,7 +36,7 @@ def test_cached_and_streamed_crops_are_alike(recordings, tmp_path: Path):
     streamed = open_data(recordings, tmp_path / "streamed", 4_000, STREAMED)
     assert type(cached) is AudioPool and type(streamed) is FilePool
     for number in range(6):
-        crops = [Crops(pool, PLAIN, 1_000, 0)[number][0] for pool in (cached, streamed)]
+        crops = [Crops(pool, PLAIN, 1_000, 0)[number][0].signal for pool in (cached, streamed)]
         assert crops[0].norm() > 1
         # Resampling a part differs from resampling the whole by the resampler's filter and where it begins.
         assert_near(crops[1], crops[0], within=2e-2)

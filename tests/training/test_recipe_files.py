@@ -8,7 +8,8 @@ from tokaudio.errors import UnknownNameError
 from tokaudio.training.augment import Augmentation
 from tokaudio.training.codec_training import make_nets
 from tokaudio.training.loop import Schedule
-from tokaudio.training.recipe import Part, RecipeError, list_presets, parse_recipe, read_preset, read_recipe
+from tokaudio.training.recipe import Part, RecipeError
+from tokaudio.training.recipe_files import list_presets, parse_recipe, read_preset, read_recipe
 
 LEAST = 'body.name = "spectral"\nquantizer.name = "fsq"\nquantizer.levels = [8, 5]\n'
 
@@ -45,6 +46,7 @@ def test_weights_change_at_their_steps():
         ("[data]\nbatch = 0", "a.toml: data.batch is out of range; see docs/training.md"),
         ("[[losses.spectral]]\nfrom_step = 3", "a.toml: losses.spectral is out of range"),
         ("start_from = 'mini-codec'", "a.toml: start_from brings its own body; leave body out"),
+        ("[losses.heads]\nspeakers = 'who'", "a.toml: losses.heads has no weight; add one"),
         ("weight_norm = true", "a.toml: weight_norm is of start_from; write it in the table [body]"),
         ("[losses]\noverlap = 0", "a.toml: losses.overlap is out of range; see docs/training.md"),
         ("[", "a.toml: is no TOML ("),

@@ -22,7 +22,8 @@ from tokaudio.tokenizers.self_check import run_self_check
 from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
 from tokaudio.training.codec_training import make_nets
 from tokaudio.training.loop import Cadence, Schedule
-from tokaudio.training.recipe import Part, Recipe, parse_recipe, read_recipe
+from tokaudio.training.recipe import Part, Recipe
+from tokaudio.training.recipe_files import parse_recipe, read_recipe
 from tokaudio.training.resumable import WorkError
 from tokaudio.training.run import Listener, TrainedRun, train
 
@@ -201,6 +202,25 @@ def test_convolutions_learn_on_as_direction_and_length_where_asked(recipe: Recip
     assert same(tmp_path / "whole", tmp_path / "parts")
     folder = tmp_path / "whole" / "tokenizer"
     assert run_self_check(Tokenizer.from_pretrained(folder), folder).passed
+
+
+def test_heads_name_phones_and_speakers_where_a_manifest_does(recordings, tmp_path: Path):
+    (tmp_path / "a.lab").write_text("#\n0.4 0 a\n0.8 0 b\n")
+    facts = [{"who": "ann", "lab": str(tmp_path / "a.lab")}, {"who": "bob"}, {}, {}]
+    told = [dataclasses.replace(one, facts=fact) for one, fact in zip(recordings, facts * 2, strict=False)]
+    heads = '[losses.heads]\nweight = 0.1\nphones = "lab"\nspeakers = "who"\n'
+    recipe = parse_recipe(TINY + heads, "told.toml")
+    assert train(recipe, told, tmp_path / "parts", stop=stopper(4)).done == 4
+    run = train(recipe, told, tmp_path / "parts", cadence=Cadence(log_steps=1))
+    train(recipe, told, tmp_path / "whole")
+    assert same(tmp_path / "parts", tmp_path / "whole")
+    rows = [json.loads(row) for row in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert {"head_phones", "head_speakers", "head_energy"} <= {name for row in rows for name in row}
+    spoken = Tokenizer.from_pretrained(run.folder)
+    assert spoken.spec.num_codebooks == 2, "heads stay behind"
+    told[1] = dataclasses.replace(told[1], facts={"who": "eve"})
+    with pytest.raises(WorkError, match=r"\(labels "):
+        train(recipe, told, tmp_path / "parts")
 
 
 def test_another_recipe_or_other_data_is_refused_by_name(recipe: Recipe, recordings, tmp_path: Path):

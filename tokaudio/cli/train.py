@@ -58,7 +58,7 @@ def train(  # noqa: PLR0917 - typer reads options from parameters
 
     from tokaudio.cli.loading import choose_device
     from tokaudio.cli.training import joined, run_training
-    from tokaudio.training.recipe import read_preset, read_recipe
+    from tokaudio.training.recipe_files import read_preset, read_recipe
 
     plan = read_recipe(recipe) if recipe is not None else read_preset(preset or "")
     place = choose_device(device)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tokaudio.training.pool import AudioPool
+from tokaudio.training.pool import AudioPool, Clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,23 @@ def _uniform(generator: torch.Generator, low: float, high: float) -> float:
     return low + (high - low) * float(torch.rand((), generator=generator))
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A crop, and where it comes from.
+
+    Attributes:
+        signal: `[S]`.
+        clip: that it is a part of.
+        start: sample of the clip where it begins, below 0 where silence precedes it.
+        speed: samples of the clip per sample of the crop.
+    """
+
+    signal: Tensor
+    clip: Clip
+    start: int
+    speed: float
+
+
 def draw(pool: AudioPool, generator: torch.Generator, length: int, augmentation: Augmentation) -> Tensor:
     """Return one augmented crop `[length]`.
 
@@ -54,17 +71,25 @@ def draw(pool: AudioPool, generator: torch.Generator, length: int, augmentation:
         >>> draw(AudioPool(folder), torch.Generator().manual_seed(0), 8000, Augmentation()).shape
         torch.Size([8000])
     """
+    return draw_placed(pool, generator, length, augmentation).signal
+
+
+def draw_placed(pool: AudioPool, generator: torch.Generator, length: int, augmentation: Augmentation) -> Drawn:
+    """Return what `draw` returns, and where it comes from."""
     if _uniform(generator, 0, 1) < augmentation.plain:
-        return pool.crop(generator, length)
+        clip, start = pool.place(generator, length)
+        return Drawn(pool.cut(clip, start, length), clip, start, 1.0)
     factor = augmentation.speed ** _uniform(generator, -1, 1)
-    crop = change_speed(pool.crop(generator, round(length * factor) + 8), factor)[:length]
+    taken = round(length * factor) + 8
+    clip, start = pool.place(generator, taken)
+    crop = change_speed(pool.cut(clip, start, taken), factor)[:length]
     # Rounding of the rates can leave a long crop a few samples short.
     crop = F.pad(crop, (0, length - len(crop)))
     if augmentation.mixture and _uniform(generator, 0, 1) < augmentation.mixture:
         other = pool.crop(generator, length)
         level = 10 ** (_uniform(generator, *augmentation.mixture_db) / 20)
         crop = crop + other * (level * crop.norm() / other.norm().clamp_min(1e-4))
-    return _coloured(crop, generator, augmentation)
+    return Drawn(_coloured(crop, generator, augmentation), clip, start, factor)
 
 
 def colour(signal: Tensor, generator: torch.Generator, augmentation: Augmentation) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 from tokaudio.quantizers import Quantizer
 from tokaudio.quantizers.processes import add_up, from_first, process_count, process_rank
 from tokaudio.tokenizers.base import Tokenizer
+from tokaudio.training.batches import Batches
 from tokaudio.training.bodies import About, Body, QuantizerChoice, make_body
-from tokaudio.training.data import Batches
+from tokaudio.training.labels import UNLABELLED, Labels
 from tokaudio.training.objectives import Heard, Objectives
 from tokaudio.training.recipe import Recipe
 
@@ -31,8 +33,12 @@ class CodecNets(nn.Module):
         self.body, self.quantizer, self.objectives = body, quantizer, objectives
 
 
-def make_nets(recipe: Recipe) -> tuple[CodecNets, QuantizerChoice]:
+def make_nets(recipe: Recipe, labels: Labels = UNLABELLED) -> tuple[CodecNets, QuantizerChoice]:
     """Return the networks of a recipe at their start, and what the quantizer is made from.
+
+    Args:
+        recipe: what to make.
+        labels: of phones and speakers that heads tell apart.
 
     Raises:
         CheckpointError: if body and quantizer cannot be made like this, or do not go together in a tokenizer.
@@ -51,7 +57,7 @@ def make_nets(recipe: Recipe) -> tuple[CodecNets, QuantizerChoice]:
         body, choice = make_body(recipe.body.name, recipe.body.options), given
         quantizer = choice.make(body.dim)
     body.tokenizer(quantizer, choice, About(recipe.name))
-    return CodecNets(body, quantizer, Objectives(recipe.losses, body)), choice
+    return CodecNets(body, quantizer, Objectives(recipe.losses, body, labels)), choice
 
 
 def _seeded(recipe: Recipe) -> dict[str, Any]:
@@ -105,7 +111,9 @@ class CodecTraining:
         if not self.quantizing and step >= self.recipe.continuous_steps:
             self.start_quantizing()
         self.nets.train()
-        heard, figures = self.hear(self.batches.at(step).to(self.device))
+        batch = self.batches.labelled(step).to(self.device)
+        heard, figures = self.hear(batch.signal)
+        heard = replace(heard, phones=batch.phones if batch.phones.numel() else None, speakers=batch.speakers)
         self.optimizer.zero_grad(set_to_none=True)
         figures |= self.nets.objectives.backward(heard, step, rate)
         self._descend(rate, step)

@@ -1,22 +1,14 @@
-"""Recordings to batches of crops: decoded once to a cache where they fit, drawn by number, broken ones left out.
-
-Every crop has a number, and a generator seeded with it: what is heard at a step depends on nothing before it, nor on
-how many workers cut the crops, so that a resumed training repeats the uninterrupted one.
-"""
+"""Recordings to a pool that crops are cut from: decoded once to a cache where they fit, broken ones left out."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -24,15 +16,12 @@ from tokaudio.atomic import atomic_write
 from tokaudio.audio import as_audio, audio_info, read_audio, resample, to_channels
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import AudioError, TokaudioError
-from tokaudio.training.augment import draw
+from tokaudio.training.batches import Fail, ignore_interrupts
 from tokaudio.training.pool import AudioPool, Clip, FilePool, write_pool
 from tokaudio.training.recipe import DataOptions
 
 TRAIN, VALIDATION = "train", "validation"
-# Streams of numbers: crops of steps, and those that codebooks are set from.
-_INITIAL = 1 << 40
 _NOTHING = "the data: no recording could be used for training; name some that can be read"
-Fail = Callable[[str, str], None]
 
 
 def is_validation(name: str, share: float) -> bool:
@@ -157,7 +146,7 @@ def _decode_all(
 ) -> Iterator[tuple[str, str, Any]]:
     """Yield name, source and samples of the recordings that can be read; add the others to the failures."""
     loader = DataLoader(
-        decoded, batch_size=None, num_workers=workers, worker_init_fn=_ignore_interrupts, collate_fn=_as_is
+        decoded, batch_size=None, num_workers=workers, worker_init_fn=ignore_interrupts, collate_fn=_as_is
     )
     for done, (name, source, samples, problem) in enumerate(loader, start=1):
         if problem:
@@ -170,125 +159,3 @@ def _decode_all(
 
 def _as_is(item: Any) -> Any:
     return item
-
-
-def _ignore_interrupts(_: int) -> None:
-    # The main process decides what an interrupt ends.
-    with suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@dataclass(frozen=True)
-class Crops(Dataset[tuple[Tensor, list[tuple[str, str]]]]):
-    """Augmented crops by number, with the recordings that turned out to be broken on the way.
-
-    Attributes:
-        pool: of recordings.
-        options: crops and augmentation.
-        length: samples of a crop.
-        seed: of all of them.
-    """
-
-    pool: AudioPool
-    options: DataOptions
-    length: int
-    seed: int
-
-    def __getitem__(self, number: int) -> tuple[Tensor, list[tuple[str, str]]]:
-        """Return one crop `[S]`, and the broken recordings that were drawn before it: path and one line."""
-        # Torch's generator takes 32 bits of a seed and ignores the rest, so that all of it has to go into them.
-        digest = hashlib.sha256(f"{self.seed} {number}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
-        failures: list[tuple[str, str]] = []
-        while True:
-            try:
-                return draw(self.pool, generator, self.length, self.options.augmentation), failures
-            except AudioError as error:
-                failures.append((str(error).partition(": ")[0], str(error)))
-                if len(failures) > 100:
-                    raise
-
-
-class Batches:
-    """Batches of crops by step: this process's share of each.
-
-    Args:
-        crops: by number.
-        batch: crops per step of all processes.
-        rank, world: number of this process, and of all.
-        workers: processes that cut crops ahead; 0 for none.
-        fail: hears of broken recordings, each once.
-
-    Raises:
-        ValueError: if the batch cannot be shared out evenly.
-    """
-
-    def __init__(
-        self,
-        crops: Crops,
-        batch: int,
-        *,
-        rank: int = 0,
-        world: int = 1,
-        workers: int = 0,
-        fail: Fail = lambda name, line: None,
-    ) -> None:
-        if batch % world:
-            raise ValueError(f"a batch of {batch} cannot be shared by {world} processes; make it a multiple")
-        self.crops, self.batch, self.rank, self.world, self.workers = crops, batch, rank, world, workers
-        self._fail, self._told = fail, set[str]()
-        self._next = -1
-        self._ahead: Iterator[tuple[Tensor, list[tuple[str, str]]]] = iter(())
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of audio of a step, of all processes."""
-        return self.batch * self.crops.length / self.crops.pool.sample_rate
-
-    def at(self, step: int) -> Tensor:
-        """Return the batch `[B / world, S]` of a step; steps in a row are cut ahead by the workers."""
-        if step != self._next:
-            numbers = _Numbers(step, self.batch, self.rank, self.world)
-            self._ahead = iter(
-                DataLoader(
-                    self.crops,
-                    batch_sampler=numbers,
-                    num_workers=self.workers,
-                    collate_fn=_stack,
-                    worker_init_fn=_ignore_interrupts,
-                    # Without its own, it would draw from the one that the step's dropout draws from.
-                    generator=torch.Generator(),
-                )
-            )
-        samples, failures = next(self._ahead)
-        self._next = step + 1
-        for name, line in failures:
-            if name not in self._told:
-                self._told.add(name)
-                self._fail(name, line)
-        return samples
-
-    def initial(self, count: int) -> Iterator[Tensor]:
-        """Yield `count` batches `[B / world, S]` that no step hears; those of all processes, joined, are one's own."""
-        share = self.batch // self.world
-        first = _INITIAL + self.rank * count * share
-        for number in range(count):
-            yield torch.stack([self.crops[first + number * share + at][0] for at in range(share)])
-
-
-class _Numbers:
-    """The numbers of a process's crops, a list for each step."""
-
-    def __init__(self, step: int, batch: int, rank: int, world: int) -> None:
-        self.step, self.batch, self.share, self.rank = step, batch, batch // world, rank
-
-    def __iter__(self) -> Iterator[list[int]]:
-        step = self.step
-        while True:
-            first = step * self.batch + self.rank * self.share
-            yield list(range(first, first + self.share))
-            step += 1
-
-
-def _stack(items: list[tuple[Tensor, list[tuple[str, str]]]]) -> tuple[Tensor, list[tuple[str, str]]]:
-    return torch.stack([samples for samples, _ in items]), [failure for _, failures in items for failure in failures]

@@ -16,6 +16,7 @@ from tokaudio.training.balancer import GradientBalancer
 from tokaudio.training.bodies import Body
 from tokaudio.training.discriminators import Discriminators, DiscriminatorSizes
 from tokaudio.training.heads import Heads, measure
+from tokaudio.training.labels import UNLABELLED, Labels
 from tokaudio.training.losses import SpectralLoss
 from tokaudio.training.recipe import LossOptions, SemanticOptions
 from tokaudio.training.semantic_loss import SemanticLoss, first_vectors
@@ -43,6 +44,7 @@ class Heard:
         codes: `[B, K, T]`; None before.
         asked: the quantizer's loss; None before.
         quantizer: which it was.
+        phones, speakers: what labels say `[B, T]` and `[B]`, -1 where they say nothing; None without labels.
     """
 
     signal: Tensor
@@ -52,6 +54,8 @@ class Heard:
     codes: Tensor | None
     asked: Tensor | None
     quantizer: Quantizer
+    phones: Tensor | None = None
+    speakers: Tensor | None = None
 
 
 class Objectives(nn.Module):
@@ -60,12 +64,13 @@ class Objectives(nn.Module):
     Args:
         options: which losses, with their weights.
         body: whose rates they are at.
+        labels: of phones and speakers that heads tell apart.
 
     Raises:
         CheckpointError: if the teacher hears another rate.
     """
 
-    def __init__(self, options: LossOptions, body: Body) -> None:
+    def __init__(self, options: LossOptions, body: Body, labels: Labels = UNLABELLED) -> None:
         super().__init__()
         self.options, self.rate = options, body.sample_rate
         self.spectral = SpectralLoss(
@@ -74,7 +79,10 @@ class Objectives(nn.Module):
             complex_windows=options.complex_windows,
             overlap=options.overlap,
         )
-        self.heads = Heads(body.dim, hidden=options.heads.hidden) if options.heads.weight else None
+        self.heads: Heads | None = None
+        if options.heads.weight:
+            phones, speakers = len(labels.phones), len(labels.speakers)
+            self.heads = Heads(body.dim, phones=phones, speakers=speakers, hidden=options.heads.hidden)
         self.semantic: SemanticLoss | None = None
         self._teacher: list[Callable[[Tensor], Tensor]] = []
         if options.semantic.weight:
@@ -129,10 +137,11 @@ class Objectives(nn.Module):
             total = total + options.semantic.weight * taught
             figures["semantic"] = taught.item()
         if self.heads is not None and step >= options.heads.from_step:
-            targets = measure(heard.signal, self.rate, frames=heard.latents.shape[-1])
-            asked, _ = self.heads.loss(heard.quantized, targets)
+            labels = {"phones": heard.phones, "speakers": heard.speakers}
+            targets = measure(heard.signal, self.rate, frames=heard.latents.shape[-1], **labels)
+            asked, parts = self.heads.loss(heard.quantized, targets)
             total = total + options.heads.weight * asked
-            figures["heads"] = asked.item()
+            figures |= {"heads": asked.item()} | {f"head_{name}": part.item() for name, part in parts.items()}
         return total, figures
 
     def _apply(self, fn: Any, recurse: bool = True) -> Objectives:

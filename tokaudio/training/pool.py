@@ -108,14 +108,21 @@ class AudioPool:
         point = torch.rand((), generator=generator, dtype=torch.float64) * self._cumulative[-1]
         return int(torch.searchsorted(self._cumulative, point).clamp(max=len(self.clips) - 1))
 
-    def crop(self, generator: torch.Generator, length: int) -> Tensor:
-        """Return a random crop `[length]`, float32 in [-1, 1]."""
+    def place(self, generator: torch.Generator, length: int) -> tuple[Clip, int]:
+        """Return a random clip, and the sample where a random crop of it begins; below 0 where silence precedes it."""
         clip = self.clips[self.draw(generator)]
         slack = clip.length - length
         offset = int(torch.randint(0, abs(slack) + 1, (), generator=generator))
-        if slack >= 0:
-            return self.read(clip, offset, length)
-        return torch.nn.functional.pad(self.read(clip), (offset, -slack - offset))
+        return clip, offset if slack >= 0 else -offset
+
+    def cut(self, clip: Clip, start: int, length: int) -> Tensor:
+        """Return samples `[length]` of a clip from `start` on, float32 in [-1, 1], silent outside of it."""
+        inside = self.read(clip, max(0, start), length + min(0, start))
+        return torch.nn.functional.pad(inside, (max(0, -start), length - len(inside) - max(0, -start)))
+
+    def crop(self, generator: torch.Generator, length: int) -> Tensor:
+        """Return a random crop `[length]`, float32 in [-1, 1]."""
+        return self.cut(*self.place(generator, length), length)
 
 
 class FilePool(AudioPool):

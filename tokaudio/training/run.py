@@ -28,9 +28,11 @@ from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokenizers.card import model_card
 from tokaudio.tokenizers.pretrained import load_folder
 from tokaudio.tokenizers.self_check import write_self_check
+from tokaudio.training.batches import Batches, Crops
 from tokaudio.training.codec_training import CodecTraining, make_nets
 from tokaudio.training.curves import Curves
-from tokaudio.training.data import TRAIN, VALIDATION, Batches, Crops, open_data
+from tokaudio.training.data import TRAIN, VALIDATION, open_data
+from tokaudio.training.labels import read_labels
 from tokaudio.training.loop import Cadence, Loop
 from tokaudio.training.pool import AudioPool, Clip
 from tokaudio.training.recipe import Recipe
@@ -111,23 +113,28 @@ def train(
         stop: asked between steps; once it says so, all is saved, and the call returns.
 
     Raises:
+        AnalysisError: if labels of phones cannot be read.
         AudioError: if no recording can be read.
         CheckpointError: if the recipe's parts do not go together, or the checkpoint cannot be read.
         OutputError: if the disk takes no more, or another process is at work there.
+        RecipeError: if no recording has a label that the recipe wants.
         UnknownNameError: if the recipe names what does not exist.
         ValueError: if the batch cannot be shared by the processes.
         WorkError: if the folder holds a run with another recipe or other data.
     """
     listener, first = listener or Listener(), process_rank() == 0
-    nets, choice = make_nets(recipe)
+    labels = read_labels(recordings, recipe.losses.heads)
+    nets, choice = make_nets(recipe, labels)
     facts = {**recipe.facts(), "recordings": _listing(recordings)}
+    if labels.speakers or labels.phones:
+        facts["labels"] = labels.digest()
     with WorkFolder(folder, facts, start_over=start_over) if first else nullcontext():
         pool = _open(recipe, recordings, folder, nets.body.sample_rate, workers=workers, listener=listener)
         length = (
             max(1, round(recipe.data.crop_seconds * pool.sample_rate / nets.body.hop_length)) * nets.body.hop_length
         )
         batches = Batches(
-            Crops(pool, recipe.data, length, recipe.seed),
+            Crops(pool, recipe.data, length, recipe.seed, labels, nets.body.hop_length),
             recipe.data.batch,
             rank=process_rank(),
             world=process_count(),
