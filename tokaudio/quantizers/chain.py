@@ -6,7 +6,6 @@ dropout. With one codebook for all levels, each level may work on a smaller scal
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
 from tokaudio.quantizers.inner import make_inner, quantizer_of, renumbered
-from tokaudio.quantizers.vector import VectorQuantizer
+from tokaudio.quantizers.single import SingleQuantizer
 
 
 class ResidualQuantizer(Quantizer):
@@ -83,8 +82,6 @@ class ResidualQuantizer(Quantizer):
         self.dim, self.codebook_sizes = levels[0].dim, levels[0].codebook_sizes * num_codebooks
         self.shrink, self.dropout = shrink, dropout
         self.levels = nn.ModuleList(levels)
-        taken = inspect.signature(type(levels[0]).forward).parameters
-        self._anchored = {"weights", "anchor"} <= taken.keys()
 
     def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
         """Return codes `[B, k, T]` of vectors `[B, D, T]`."""
@@ -146,7 +143,7 @@ class ResidualQuantizer(Quantizer):
     def _quantize(self, index: int, residual: Tensor, latents: Tensor, used: Tensor) -> QuantizerOutput:
         """Return what a level makes of the residual `[B, D, T]`, at the level's rate, learning from items in use."""
         level, rows = quantizer_of(self.levels, index), self._narrow(residual, index)
-        if self._anchored:
+        if isinstance(level, SingleQuantizer):
             # The residual passes through every straight-through step, so that the gradients of all levels add up to
             # one identity and not to K of them; commitment still has to reach the latents from each level.
             own = bool(getattr(level, "factorised", False))
@@ -163,12 +160,12 @@ class ResidualQuantizer(Quantizer):
     def _search(self, index: int, rows: Tensor) -> Tensor:
         """Return the codes `[B, T]` of a level for what `_narrow` gave."""
         level = quantizer_of(self.levels, index)
-        return level.search(rows) if isinstance(level, VectorQuantizer) else level.encode(rows)[:, 0]
+        return level.search(rows) if isinstance(level, SingleQuantizer) else level.encode(rows)[:, 0]
 
     def _lookup(self, index: int, codes: Tensor) -> Tensor:
         """Return the vectors `[B, D, T]` of a level's codes `[B, T]`, which are in range."""
         level = quantizer_of(self.levels, index)
-        words = level.lookup(codes) if isinstance(level, VectorQuantizer) else level.decode(codes[:, None])
+        words = level.lookup(codes) if isinstance(level, SingleQuantizer) else level.decode(codes[:, None])
         return words if self.shrink == 1 else words * self.shrink**index
 
     def _narrow(self, rows: Tensor, index: int) -> Tensor:

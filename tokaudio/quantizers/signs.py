@@ -8,15 +8,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from tokaudio.quantizers.base import Quantizer, QuantizerOutput
+from tokaudio.quantizers.base import QuantizerOutput
 from tokaudio.quantizers.entropy import bit_entropy, codebook_entropy, own_mean
 from tokaudio.quantizers.processes import joined_mean
 from tokaudio.quantizers.projection import projection
+from tokaudio.quantizers.single import SingleQuantizer
 
 _MOST_BITS = 30
 
 
-class SignQuantizer(Quantizer):
+class SignQuantizer(SingleQuantizer):
     """One implicit codebook of the `2 ** bits` corners of a cube around zero; only projections are learned.
 
     A code is a binary number whose first dimension is the highest bit; a bit is 1 where the vector is above zero.
@@ -62,50 +63,29 @@ class SignQuantizer(Quantizer):
     def bound(self, rows: Tensor) -> Tensor:
         """Return rows `[..., bits]` as they are compared with the corners; signs stay."""
 
-    def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
-        """Return codes `[B, 1, T]` of vectors `[B, D, T]`."""
-        self.resolve(num_codebooks)
+    def search(self, latents: Tensor) -> Tensor:
+        """Return codes `[B, T]` of vectors `[B, D, T]`."""
         with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
-            return self._codes(self.down(latents.transpose(1, 2)))[:, None]
+            return self._codes(self.down(latents.transpose(1, 2)))
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Return vectors `[B, D, T]` of codes `[B, 1, T]`."""
-        self.check_codes(codes)
-        vectors: Tensor = self.up(self._corners(codes[:, 0]))
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Return vectors `[B, D, T]` of codes `[B, T]` that are known to be in range."""
+        vectors: Tensor = self.up(self._corners(codes))
         return vectors.transpose(1, 2)
 
-    def codebook(self, index: int) -> Tensor:
-        """Return the implicit codebook as vectors `[V, D]`."""
-        if index != 0:
-            raise IndexError(f"this quantizer has one codebook, index 0; got {index}")
+    def _table(self) -> Tensor:
         table: Tensor = self.up(self._corners(torch.arange(self.codebook_sizes[0], device=self._places.device)))
         return table
 
-    def forward(
-        self,
-        latents: Tensor,
-        *,
-        num_codebooks: Tensor | int | None = None,
-        weights: Tensor | None = None,
-        anchor: Tensor | None = None,
-    ) -> QuantizerOutput:
-        """Quantize `[B, D, T]`; gradients pass straight through the signs.
-
-        Args:
-            latents: vectors `[B, D, T]`.
-            num_codebooks: 1 or None; kept for the contract.
-            weights: 0 or 1 per item `[B]`; items at 0 add nothing to the loss.
-            anchor: what the loss pulls at, `[B, D, T]`, equal to `latents` in value; None for `latents`.
-        """
-        self.require_depth(num_codebooks)
-        with torch.autocast(latents.device.type, enabled=False):
-            rows = self._compared(latents)
-            codes = self._codes(rows)
-            corners = self._corners(codes)
-            # Straight through: the corner's value to the last bit, the vector's gradient.
-            quantized: Tensor = self.up(corners + (rows - rows.detach()))
-            target = rows if anchor is None else self._compared(anchor)
-            loss, stats = self._loss(target, corners, weights)
+    def train_step(self, latents: Tensor, *, weights: Tensor | None, anchor: Tensor | None) -> QuantizerOutput:
+        """Quantize `[B, D, T]`; gradients pass straight through the signs."""
+        rows = self._compared(latents)
+        codes = self._codes(rows)
+        corners = self._corners(codes)
+        # Straight through: the corner's value to the last bit, the vector's gradient.
+        quantized: Tensor = self.up(corners + (rows - rows.detach()))
+        target = rows if anchor is None else self._compared(anchor)
+        loss, stats = self._loss(target, corners, weights)
         if self.training:
             shares = codes.unique(return_counts=True)[1].float() / max(codes.numel(), 1)
             stats["perplexity"] = torch.exp(-(shares * shares.log()).sum())

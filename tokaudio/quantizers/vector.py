@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tokaudio.quantizers.base import Quantizer, QuantizerOutput
+from tokaudio.quantizers.base import QuantizerOutput
 from tokaudio.quantizers.codebook import Codebook
 from tokaudio.quantizers.gradients import Gradient, pass_gradient, pull_together, require_gradient
 from tokaudio.quantizers.projection import Projection
+from tokaudio.quantizers.single import SingleQuantizer
 from tokaudio.quantizers.table import CodewordTable, Learning, Metric
 
 
-class VectorQuantizer(Quantizer):
+class VectorQuantizer(SingleQuantizer):
     """One codebook, optionally searched in a narrower space (factorised) and by direction only (cosine).
 
     With `codebook_dim` the vectors are projected down before the search and up after it, as in DAC (Kumar et al. 2023,
@@ -74,31 +75,18 @@ class VectorQuantizer(Quantizer):
             seed=seed,
         )
 
-    def encode(self, latents: Tensor, *, num_codebooks: int | None = None) -> Tensor:
-        """Return codes `[B, 1, T]` of vectors `[B, D, T]`."""
-        self.resolve(num_codebooks)
-        return self.search(latents)[:, None]
-
     def search(self, latents: Tensor) -> Tensor:
         """Return codes `[B, T]` of vectors `[B, D, T]`."""
         with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
             rows = self._rows(latents)
             return self.book.search(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Return vectors `[B, D, T]` of codes `[B, 1, T]`."""
-        self.check_codes(codes)
-        return self.lookup(codes[:, 0])
-
     def lookup(self, codes: Tensor) -> Tensor:
         """Return vectors `[B, D, T]` of codes `[B, T]` that are known to be in range."""
         words = self.book.lookup(codes)
         return self._as_weights(self.up(words)).transpose(1, 2)
 
-    def codebook(self, index: int) -> Tensor:
-        """Return the codebook as vectors `[V, D]` in the space of the latents."""
-        if index != 0:
-            raise IndexError(f"this quantizer has one codebook, index 0; got {index}")
+    def _table(self) -> Tensor:
         return self._as_weights(self.up(self.book.searchable()))
 
     def initialise(self, latents: Tensor) -> None:
@@ -106,34 +94,18 @@ class VectorQuantizer(Quantizer):
         with torch.no_grad():
             self.book.initialise(self.book.compared(self.down(latents.float())))
 
-    def forward(
-        self,
-        latents: Tensor,
-        *,
-        num_codebooks: Tensor | int | None = None,
-        weights: Tensor | None = None,
-        anchor: Tensor | None = None,
-    ) -> QuantizerOutput:
-        """Quantize `[B, D, T]`; in train mode the codebook learns.
-
-        Args:
-            latents: vectors `[B, D, T]`.
-            num_codebooks: 1 or None; kept for the contract.
-            weights: 0 or 1 per item `[B]`; items at 0 add nothing to the loss and teach the codebook nothing.
-            anchor: what the commitment loss pulls at, `[B, D, T]`, equal to `latents` in value; None for `latents`.
-        """
-        self.require_depth(num_codebooks)
-        with torch.autocast(latents.device.type, enabled=False):
-            rows = self._rows(latents)
-            if self.training and not bool(self.book.ready):
-                self.book.initialise(rows.detach().flatten(0, 1))
-            found = self.book.find(rows.flatten(0, 1))
-            codes, words, compared = (part.unflatten(0, rows.shape[:2]) for part in found)
-            source = compared if anchor is None else self.book.compared(self._rows(anchor))
-            learned = self.book.learning == "gradient"
-            loss = pull_together(source, words, commitment=self.commitment, learned=learned, weights=weights)
-            stats = self._learn(compared.detach(), codes, weights) if self.training else {}
-            quantized = self._as_weights(self.up(pass_gradient(rows, words, self.gradient)))
+    def train_step(self, latents: Tensor, *, weights: Tensor | None, anchor: Tensor | None) -> QuantizerOutput:
+        """Quantize `[B, D, T]`; in train mode the codebook learns."""
+        rows = self._rows(latents)
+        if self.training and not bool(self.book.ready):
+            self.book.initialise(rows.detach().flatten(0, 1))
+        found = self.book.find(rows.flatten(0, 1))
+        codes, words, compared = (part.unflatten(0, rows.shape[:2]) for part in found)
+        source = compared if anchor is None else self.book.compared(self._rows(anchor))
+        learned = self.book.learning == "gradient"
+        loss = pull_together(source, words, commitment=self.commitment, learned=learned, weights=weights)
+        stats = self._learn(compared.detach(), codes, weights) if self.training else {}
+        quantized = self._as_weights(self.up(pass_gradient(rows, words, self.gradient)))
         return QuantizerOutput(quantized.transpose(1, 2), codes[:, None], loss, stats)
 
     def _as_weights(self, vectors: Tensor) -> Tensor:
