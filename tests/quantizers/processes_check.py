@@ -79,7 +79,7 @@ def depths(name: str, step: int) -> Tensor | None:
 
 
 def train(name: str, steps: int, rank: int, processes: int) -> tuple[Tensor, int]:
-    """Return all codebooks after every step `[steps, K, V, D]`, and how many codes were revived."""
+    """Return codebooks and parameters after every step `[steps, N]`, and how many codes were revived."""
     quantizer, revived, tables = make(name), 0, []
     learned = list(quantizer.parameters())
     optimizer = torch.optim.SGD(learned, 0.1) if learned else None
@@ -98,7 +98,8 @@ def train(name: str, steps: int, rank: int, processes: int) -> tuple[Tensor, int
                     dist.all_reduce(parameter.grad)
             optimizer.step()
         with torch.no_grad():
-            tables.append(torch.stack([quantizer.codebook(k) for k in range(quantizer.num_codebooks)]))
+            tables.append(torch.cat([quantizer.codebook(k).flatten() for k in range(quantizer.num_codebooks)]))
+            tables[-1] = torch.cat([tables[-1], *(parameter.flatten() for parameter in learned)])
     return torch.stack(tables), revived
 
 
