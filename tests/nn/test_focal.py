@@ -95,14 +95,16 @@ def test_strided_convolutions_are_torchs() -> None:
 
 
 @pytest.mark.parametrize("norm_after", [False, True])
-@pytest.mark.parametrize(("count", "steps"), [(1, 4), (39, 40), (40, 7), (41, 1), (60, 20)])
-def test_pieces_are_the_whole(norm_after: bool, count: int, steps: int) -> None:
+@pytest.mark.parametrize("strides", [(1, 1, 1), (2, 1, 2)])
+@pytest.mark.parametrize(("count", "steps"), [(1, 4), (40, 7), (60, 20)])
+def test_pieces_are_the_whole(strides: tuple[int, int, int], norm_after: bool, count: int, steps: int) -> None:
     sizes = FocalSizes(window=4, levels=2, factor=3, norm_after=norm_after)
-    back = shaken(FocalDecompressor(4, (5, 6, 7), (2, 1, 2), 8, sizes))
+    back = shaken(FocalDecompressor(4, (5, 6, 7), strides, 8, sizes))
     with torch.no_grad():
         x = torch.randn(2, count, 4)
         pieces = list(back.pieces(x, steps))
-        assert [piece.shape[1] for piece in pieces[:-1]] == [4 * steps] * (len(pieces) - 1) and back.stride == 4
+        assert [piece.shape[1] for piece in pieces[:-1]] == [back.stride * steps] * (len(pieces) - 1)
+        assert back.stride == math.prod(strides)
         assert_near(torch.cat(pieces, 1), back(x))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -149,14 +151,20 @@ class FocalDecoder(nn.Module):
         """Return a fresh stage; it waits for the end."""
         return _Decoding(self)
 
-    def after(self) -> Stage:
-        """Return a fresh stage of what follows the decompressor."""
+    def pieces(self, vectors: Tensor) -> Iterator[Tensor]:
+        """Yield the samples `[n, 1]` of the vectors `[T, D]` of a whole signal, piece after piece of a long one."""
         parts = (self.embed, self.norm, self.convnext, self.final_norm, self.head)
-        return Sliced(Pipeline(stage_of(part) for part in parts), _SLICE)
+        after = Sliced(Pipeline(stage_of(part) for part in parts), _SLICE)
+        if 0 < len(vectors) * self.decompressor.stride <= _WHOLE:
+            yield after(self.decompressor(vectors[None])[0], True)
+            return
+        for piece in self.decompressor.pieces(vectors[None], _PIECE // self.decompressor.stride):
+            yield after(piece[0], False)
+        yield after(vectors.new_zeros(0, self.embed.in_channels), True)
 
 
 class _Decoding:
-    """The decoder in the course of one signal: of a long one, piece after piece, once the end is known."""
+    """The decoder in the course of one signal: it waits for the end, as its means over time do."""
 
     def __init__(self, decoder: FocalDecoder) -> None:
         self._decoder = decoder
@@ -165,15 +173,4 @@ class _Decoding:
     def __call__(self, block: Tensor, last: bool) -> Tensor:
         """Keep vectors `[n, D]`; at the end return samples `[m, 1]`."""
         self._held.append(block)
-        if not last:
-            return block.new_zeros(0, 1)
-        vectors, decoder = torch.cat(self._held)[None], self._decoder
-        self._held.clear()
-        after, frames = decoder.after(), vectors.shape[1] * decoder.decompressor.stride
-        nothing = vectors.new_zeros(0, decoder.embed.in_channels)
-        if not frames:
-            return after(nothing, True)
-        if frames <= _WHOLE:
-            return after(decoder.decompressor(vectors)[0], True)
-        pieces = decoder.decompressor.pieces(vectors, _PIECE // decoder.decompressor.stride)
-        return torch.cat([*(after(piece[0], False) for piece in pieces), after(nothing, True)])
+        return torch.cat(list(self._decoder.pieces(torch.cat(self._held)))) if last else block.new_zeros(0, 1)

@@ -305,6 +305,11 @@ def test_long_codes_are_decoded_in_pieces_as_the_network_does(
     monkeypatch.setattr(codec.decoder.decompressor, "forward", None)
     found = codec.decode(tokens)
     assert_near(found[..., : wanted.shape[2]], wanted[..., : found.shape[2]], within=1e-4)
+    stream = codec.streaming().decoder
+    streamed = torch.cat(
+        [stream.push(tokens.codes[0, :, :30]), stream.push(tokens.codes[0, :, 30:]), stream.flush()], 1
+    )
+    assert torch.equal(streamed[:, : wanted.shape[2]], found[0, :, : streamed.shape[1]][:, : wanted.shape[2]])
 
 
 def test_frames_that_depend_on_the_whole_signal_are_refused() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.focal import FocalCompressor, FocalDecompressor
 from tokaudio.nn.focalcodec import FocalDecoder, FocalEncoder
@@ -52,6 +55,7 @@ class FocalCodec(WindowedCodec):
     # Slices of the speech model's convolutions are even then.
     block_seconds = 10.0
     encoder: FocalEncoder
+    decoder: FocalDecoder
 
     def __init__(self, spec: TokenizerSpec, shape: FocalCodecShape) -> None:
         """Make an untrained one.
@@ -120,6 +124,15 @@ class FocalCodec(WindowedCodec):
         """Return a fresh stage from samples `[n, 1]` to latents `[T, D]`."""
         self.encoder.windows = self.windows
         return self.encoder.stage()
+
+    def _decode(self, codes: Tensor, num_samples: int) -> Tensor:
+        # Piece by piece into place: long sound is never there twice. The last samples may have no frame.
+        sound, at = torch.zeros(1, num_samples, dtype=torch.float32, device=self.device), 0
+        for piece in self.decoder.pieces(self._dequantized(codes.T)):
+            ready = piece[: num_samples - at, 0]
+            sound[0, at : at + len(ready)] = ready
+            at += len(ready)
+        return sound
 
 
 def _arguments(stack: FocalStack) -> tuple[Any, ...]:
