@@ -32,32 +32,29 @@ class BinarySphericalQuantizer(SignQuantizer):
         inverse_temperature: float = 1.0,
         entropy_group: int = 1,
     ) -> None:
-        """Make the quantizer.
+        """Make the quantizer, with defaults of its own.
 
-        Args:
-            dim: D, width of the latents; projected to and from `bits` where it differs.
-            bits: of a code, 1 to 30; None for D.
-            commitment: weight of the squared distance to the corner.
-            entropy_weight: weight of the entropy loss.
-            diversity: weight of the entropy of all codes together, beside that of each vector's own.
-            inverse_temperature: b of soft codes, in proportion to `exp(-b |u - c|^2)`; half of the paper's.
-            entropy_group: bits whose joint distribution the entropy of all codes is taken of; 1, the paper's, takes
-                bits as independent.
+        Its options are those of [`LookupFreeQuantizer`][tokaudio.quantizers.lookup_free.LookupFreeQuantizer]. The
+        paper's soft codes are in proportion to `exp(t c.u)`, and `inverse_temperature` is half of its t; it takes bits
+        as independent, which is an `entropy_group` of 1.
 
         Raises:
             ValueError: if a number is out of range.
         """
-        width = dim if bits is None else bits
         super().__init__(
             dim,
             bits,
-            corner=max(width, 1) ** -0.5,
             commitment=commitment,
             entropy_weight=entropy_weight,
             diversity=diversity,
             inverse_temperature=inverse_temperature,
             entropy_group=entropy_group,
         )
+
+    @property
+    def corner(self) -> float:
+        """Coordinate of the corners, which are at length 1."""
+        return float(self.bits**-0.5)
 
     def bound(self, rows: Tensor) -> Tensor:
         """Return rows `[..., bits]` at length 1."""

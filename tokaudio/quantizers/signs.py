@@ -24,7 +24,6 @@ class SignQuantizer(SingleQuantizer):
 
     Attributes:
         bits: of a code.
-        corner: coordinate of the corners, each dimension of which is `corner` or `-corner`.
         factorised: whether the signs are taken in a space of another width than the latents'.
     """
 
@@ -33,22 +32,37 @@ class SignQuantizer(SingleQuantizer):
     def __init__(
         self,
         dim: int,
-        bits: int | None,
+        bits: int | None = None,
         *,
-        corner: float,
-        commitment: float,
-        entropy_weight: float,
-        diversity: float,
-        inverse_temperature: float,
-        entropy_group: int,
+        commitment: float = 0.25,
+        entropy_weight: float = 0.1,
+        diversity: float = 1.0,
+        inverse_temperature: float = 1.0,
+        entropy_group: int = 12,
     ) -> None:
+        """Make the quantizer.
+
+        Args:
+            dim: D, width of the latents; projected to and from `bits` where it differs.
+            bits: of a code, 1 to 30; None for D.
+            commitment: weight of the squared distance to the corner.
+            entropy_weight: weight of the entropy loss.
+            diversity: weight of the entropy of all codes together, beside that of each vector's own.
+            inverse_temperature: b, how sharply soft codes tell distances.
+            entropy_group: bits whose joint distribution the entropy of all codes is taken of: exact for codes of up to
+                so many bits, an upper bound for wider ones. It costs about `N * 2 ** (group / 2)` numbers for N
+                vectors, and `2 ** group` more.
+
+        Raises:
+            ValueError: if a number is out of range.
+        """
         super().__init__()
         name, bits = ("dim", dim) if bits is None else ("bits", bits)
         if not 1 <= bits <= _MOST_BITS:
             raise ValueError(f"{name} must be from 1 to {_MOST_BITS}, got {bits}")
         if entropy_group < 1:
             raise ValueError(f"entropy_group must be at least 1, got {entropy_group}")
-        self.dim, self.bits, self.corner, self.codebook_sizes = dim, bits, corner, (2**bits,)
+        self.dim, self.bits, self.codebook_sizes = dim, bits, (2**bits,)
         self.commitment, self.entropy_weight, self.diversity = commitment, entropy_weight, diversity
         self.inverse_temperature, self.entropy_group = inverse_temperature, entropy_group
         self.down, self.up = projection(dim, bits), projection(bits, dim)
@@ -58,6 +72,11 @@ class SignQuantizer(SingleQuantizer):
     def factorised(self) -> bool:
         """Whether there are projections."""
         return self.bits != self.dim
+
+    @property
+    @abstractmethod
+    def corner(self) -> float:
+        """Coordinate of the corners, each dimension of which is `corner` or `-corner`."""
 
     @abstractmethod
     def bound(self, rows: Tensor) -> Tensor:
