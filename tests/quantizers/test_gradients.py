@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from tests.near import assert_near
-from tokaudio.quantizers import ResidualVectorQuantizer, VectorQuantizer
+from tokaudio.quantizers import ResidualVectorQuantizer, VectorQuantizer, make_quantizer
 from tokaudio.quantizers.gradients import GRADIENTS, pass_gradient, pull_together
 
 
@@ -166,3 +166,51 @@ def test_pulling_together_is_the_sum_of_both_losses_and_of_their_gradients(learn
     if not learned:
         found.backward()
         assert words.grad is None
+
+
+@pytest.mark.parametrize("family", ["rvq", "residual", "multiscale"])
+@pytest.mark.parametrize("learning", ["ema", "gradient"])
+def test_a_chain_makes_one_rotation_from_the_latents_to_the_sum(family: str, learning: str):
+    table = {"codebook_size": 16, "learning": learning, "gradient": "rotation"}
+    options = {
+        "rvq": {**table, "num_codebooks": 3},
+        "residual": {"inner_options": table, "num_codebooks": 3, "shrink": 0.5},
+        "multiscale": {"inner_options": table, "strides": (2, 1, 1)},
+    }
+    quantizer = make_quantizer(family, {"dim": 5, **options[family]}).eval()
+    latents, target = normal(2, 5, 4).float(), normal(2, 5, 4, seed=1)
+    depth = torch.tensor([2, 3])
+    moving = latents.clone().requires_grad_()
+    out = quantizer(moving, num_codebooks=depth)
+    assert torch.equal(out.quantized[1:], quantizer.decode(quantizer.encode(latents))[1:])
+    (out.quantized.double() - target).square().sum().backward()
+    rows, words = latents.double().transpose(1, 2).flatten(0, 1), out.quantized.detach().double().transpose(1, 2)
+    maps = [rotation(row, word) for row, word in zip(rows, words.flatten(0, 1), strict=True)]
+    goals = target.transpose(1, 2).flatten(0, 1)
+
+    def loss(at: Tensor) -> float:
+        moved = torch.stack([turned @ row for turned, row in zip(maps, at, strict=True)])
+        return float((moved - goals).square().sum())
+
+    assert_near(moving.grad.transpose(1, 2).flatten(0, 1), differences(loss, rows), within=1e-4)
+
+
+def test_rotating_chains_commit_and_learn_as_others():
+    table = {"codebook_size": 16, "learning": "gradient", "seed": 3}
+    gradients = []
+    for gradient in GRADIENTS:
+        quantizer = ResidualVectorQuantizer(5, num_codebooks=3, gradient=gradient, **table).eval()
+        latents = normal(2, 5, 6).float().requires_grad_()
+        quantizer(latents).loss.backward()
+        gradients.append([latents.grad, *(level.book.table.grad for level in quantizer.levels)])
+    for one, other in zip(*gradients, strict=True):
+        assert bool(one.any())
+        assert_near(one, other, within=1e-6)
+
+
+def test_between_projections_levels_make_rotations_of_their_own():
+    torch.manual_seed(0)
+    quantizer = ResidualVectorQuantizer(6, 16, num_codebooks=2, codebook_dim=3, gradient="rotation").eval()
+    latents = normal(1, 6, 4).float().requires_grad_()
+    quantizer(latents).quantized.square().sum().backward()
+    assert bool(latents.grad.any()) and bool(quantizer.levels[1].down.weight.grad.any())

@@ -2,17 +2,21 @@
 
 Juang and Gray 1982 (doi:10.1109/ICASSP.1982.1171604); SoundStream (arXiv:2107.03312, section III-C) for quantizer
 dropout. With one codebook for all levels, each level may work on a smaller scale of it.
+
+With the rotation trick (arXiv:2410.06424) there is one rotation for the whole chain, from the latents to the sum of all
+codewords: a rotation per level would stretch gradients by the quotient of lengths again and again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tokaudio.quantizers.base import Quantizer, QuantizerOutput
+from tokaudio.quantizers.gradients import pass_gradient
 from tokaudio.quantizers.inner import make_inner, quantizer_of, renumbered
 from tokaudio.quantizers.single import SingleQuantizer
 
@@ -65,21 +69,15 @@ class ResidualQuantizer(Quantizer):
         """
         if num_codebooks < 1 or not 0 < shrink <= 1:
             raise ValueError(f"num_codebooks must be from 1 and shrink in (0, 1], got {num_codebooks} and {shrink}")
-        made = [
+        super().__init__()
+        levels = [
             make_inner(inner, dim, inner_options, seed=seed * 1009 + level)
             for level in range(1 if shared else num_codebooks)
         ]
-        self._put_together(made, num_codebooks, shrink=shrink, dropout=dropout)
-
-    def _put_together(
-        self, levels: Sequence[Quantizer], num_codebooks: int, *, shrink: float = 1.0, dropout: float = 0.0
-    ) -> None:
-        """Become the chain of levels, or of one level for all."""
-        super().__init__()
         if levels[0].num_codebooks != 1:
             problem = f"{type(levels[0]).__name__} has {levels[0].num_codebooks}"
             raise ValueError(f"a level must be a quantizer with one codebook; {problem}")
-        self.dim, self.codebook_sizes = levels[0].dim, levels[0].codebook_sizes * num_codebooks
+        self.dim, self.codebook_sizes = dim, levels[0].codebook_sizes * num_codebooks
         self.shrink, self.dropout = shrink, dropout
         self.levels = nn.ModuleList(levels)
 
@@ -126,7 +124,7 @@ class ResidualQuantizer(Quantizer):
         depth = self.draw_depth(len(latents), num_codebooks, dropout=self.dropout).to(latents.device)
         # As in `encode`: what half precision leaves of a residual is not what the next level has to quantize.
         latents, frames = latents.float(), latents.shape[2]
-        residual, total = latents, torch.zeros_like(latents)
+        residual, total = latents.detach() if self._rotates else latents, torch.zeros_like(latents)
         codes, losses = [], []
         stats: dict[str, Tensor] = {}
         for index in range(self.num_codebooks):
@@ -138,7 +136,15 @@ class ResidualQuantizer(Quantizer):
             codes.append(self._spread(out.codes, index, frames))
             losses.append(out.loss)
             stats |= renumbered(out.stats, lambda _, index=index: index)  # type: ignore[misc]
+        if self._rotates:
+            total = pass_gradient(latents.transpose(1, 2), total.transpose(1, 2), "rotation").transpose(1, 2)
         return QuantizerOutput(total, torch.cat(codes, dim=1), torch.stack(losses).mean(), stats)
+
+    @property
+    def _rotates(self) -> bool:
+        """Whether one rotation is made for the whole chain; between projections, levels make their own."""
+        level = self.levels[0]
+        return getattr(level, "gradient", None) == "rotation" and not getattr(level, "factorised", False)
 
     def _quantize(self, index: int, residual: Tensor, latents: Tensor, used: Tensor) -> QuantizerOutput:
         """Return what a level makes of the residual `[B, D, T]`, at the level's rate, learning from items in use."""

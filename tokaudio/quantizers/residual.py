@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from tokaudio.quantizers.chain import ResidualQuantizer
 from tokaudio.quantizers.codebook import Learning, Metric
-from tokaudio.quantizers.vector import VectorQuantizer
+from tokaudio.quantizers.gradients import Gradient
 
 
 class ResidualVectorQuantizer(ResidualQuantizer):
     """K vector quantizers in a row.
 
-    The first k codes do not depend on the later ones, so any prefix of the codebooks is a valid, coarser encoding.
-    [`ResidualQuantizer`][tokaudio.quantizers.chain.ResidualQuantizer] does the same with any quantizer.
+    It is a [`ResidualQuantizer`][tokaudio.quantizers.chain.ResidualQuantizer] whose options are theirs.
 
     Example:
-        >>> import torch
-        >>> quantizer = ResidualVectorQuantizer(8, 32, num_codebooks=4)
-        >>> latents = torch.randn(2, 8, 5)
-        >>> codes = quantizer.encode(latents)
-        >>> codes.shape, bool((codes[:, :2] == quantizer.encode(latents, num_codebooks=2)).all())
-        (torch.Size([2, 4, 5]), True)
+        >>> ResidualVectorQuantizer(8, 32, num_codebooks=4).codebook_sizes
+        (32, 32, 32, 32)
     """
 
     def __init__(
@@ -34,36 +29,25 @@ class ResidualVectorQuantizer(ResidualQuantizer):
         commitment: float = 0.25,
         decay: float = 0.99,
         revive_below: float = 0.02,
+        gradient: Gradient = "straight-through",
         dropout: float = 0.0,
         seed: int = 0,
     ) -> None:
         """Make K equal levels.
 
-        Args:
-            dim: D, width of the latents.
-            codebook_size: V of every codebook.
-            num_codebooks: K.
-            codebook_dim: width of the search space; None to search in the latents' own space.
-            metric: `"euclidean"` or `"cosine"`.
-            learning: `"ema"` or `"gradient"`.
-            commitment: weight of the commitment loss.
-            decay: of the moving averages.
-            revive_below: average count per update under which a code is revived.
-            dropout: share of training items that use a random number of codebooks (quantizer dropout).
-            seed: of k-means, revival and dropout.
+        Options are those of [`VectorQuantizer`][tokaudio.quantizers.vector.VectorQuantizer], the same for every level;
+        `dropout` is the share of training items that use a random number of codebooks (quantizer dropout).
         """
-        levels = [
-            VectorQuantizer(
-                dim,
-                codebook_size,
-                codebook_dim=codebook_dim,
-                metric=metric,
-                learning=learning,
-                commitment=commitment,
-                decay=decay,
-                revive_below=revive_below,
-                seed=seed * 1009 + level,
-            )
-            for level in range(num_codebooks)
-        ]
-        self._put_together(levels, num_codebooks, dropout=dropout)
+        options = {
+            "codebook_size": codebook_size,
+            "codebook_dim": codebook_dim,
+            "metric": metric,
+            "learning": learning,
+            "commitment": commitment,
+            "decay": decay,
+            "revive_below": revive_below,
+            "gradient": gradient,
+        }
+        super().__init__(
+            dim, num_codebooks=num_codebooks, inner="vq", inner_options=options, dropout=dropout, seed=seed
+        )
