@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tokaudio.quantizers.processes import add_up, draw_joined, from_first, joined, process_count
+from tokaudio.quantizers.processes import add_up, draw_joined, from_first, joined_finite, process_count
 from tokaudio.quantizers.search import nearest
 from tokaudio.quantizers.table import CodewordTable, Learning, Metric
 
@@ -131,8 +131,7 @@ class Codebook(CodewordTable):
         Vectors whose squared length is not finite in float32 are left out; with no other vectors nothing is set. With
         several processes, all of them have to call this, each with vectors of its own.
         """
-        vectors = vectors.float()
-        vectors = joined(vectors[torch.isfinite(vectors.square().sum(-1))])
+        vectors = joined_finite(vectors.float())
         if len(vectors) == 0:
             return
         self.table.copy_(from_first(kmeans(vectors, self.size, iterations=iterations, generator=self._seeded())))

@@ -19,7 +19,7 @@ from tokaudio.quantizers.base import Quantizer, QuantizerOutput
 from tokaudio.quantizers.codebook import kmeans
 from tokaudio.quantizers.gradients import pass_gradient, pull_together
 from tokaudio.quantizers.life import CodeLife
-from tokaudio.quantizers.processes import from_first, joined
+from tokaudio.quantizers.processes import from_first, joined_finite
 from tokaudio.quantizers.projection import Projection
 from tokaudio.quantizers.search import nearest
 from tokaudio.quantizers.vector import perplexity
@@ -74,7 +74,7 @@ class FactorizedLevel(nn.Module):
     @torch.no_grad()
     def initialise(self, narrow: Tensor) -> None:
         """Set the codewords by k-means over projected vectors `[N, d]`; those that are not finite are left out."""
-        rows = joined(narrow[torch.isfinite(narrow.square().sum(-1))])
+        rows = joined_finite(narrow)
         if len(rows):
             generator = torch.Generator().manual_seed(self.life.seed)
             self.codebook.copy_(from_first(kmeans(rows, len(self.codebook), iterations=10, generator=generator)))

@@ -98,6 +98,16 @@ def joined(vectors: Tensor) -> Tensor:
     return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
 
+def joined_finite(vectors: Tensor) -> Tensor:
+    """Return the vectors `[N, D]` of all processes whose squared lengths are finite.
+
+    Example:
+        >>> joined_finite(torch.tensor([[1.0], [torch.nan], [1e30], [2.0]])).flatten()
+        tensor([1., 2.])
+    """
+    return joined(vectors[torch.isfinite(vectors.square().sum(-1))])
+
+
 def draw_joined(vectors: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Return `count` random ones `[count, D]` of the vectors `[N, D]` of all processes, with repetition.
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.quantizers.gradients import Gradient
-from tokaudio.quantizers.processes import from_first, joined
+from tokaudio.quantizers.processes import from_first, joined_finite
 from tokaudio.quantizers.table import CodewordTable
 from tokaudio.quantizers.vector import VectorQuantizer
 
@@ -64,8 +64,7 @@ class MappedCodebook(CodewordTable):
         Vectors whose squared length is not finite in float32 are left out; with no other vectors nothing is set. With
         several processes, all of them have to call this, each with vectors of its own.
         """
-        vectors = vectors.float()
-        vectors = joined(vectors[torch.isfinite(vectors.square().sum(-1))])
+        vectors = joined_finite(vectors.float())
         if len(vectors) == 0:
             return
         mean = vectors.double().mean(0)
@@ -94,9 +93,8 @@ class SimVectorQuantizer(VectorQuantizer):
     `initialise`) gives the codewords the mean and covariance of the latents.
 
     Example:
-        >>> quantizer = SimVectorQuantizer(8, 32)
-        >>> quantizer.encode(torch.randn(2, 8, 5)).shape
-        torch.Size([2, 1, 5])
+        >>> [name for name, _ in SimVectorQuantizer(8, 32).named_parameters()]
+        ['book.map.weight', 'book.map.bias']
     """
 
     def __init__(
@@ -109,15 +107,9 @@ class SimVectorQuantizer(VectorQuantizer):
         gradient: Gradient = "straight-through",
         seed: int = 0,
     ) -> None:
-        """Make the quantizer.
+        """Make the quantizer; the seed is that of the frozen vectors.
 
-        Args:
-            dim: D, width of the latents.
-            codebook_size: V.
-            codebook_dim: width of the search space; None to search in the latents' own space.
-            commitment: weight of the commitment loss beside the codebook loss.
-            gradient: how gradients pass, `"straight-through"` or `"rotation"`.
-            seed: of the frozen vectors.
+        The other options are those of [`VectorQuantizer`][tokaudio.quantizers.vector.VectorQuantizer].
 
         Raises:
             ValueError: if there is no such gradient.
