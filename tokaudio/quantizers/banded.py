@@ -43,16 +43,9 @@ class BandedQuantizer(ProductQuantizer):
     ) -> None:
         """Make the bands' quantizers.
 
-        Args:
-            dim: D, over all bands, each of which has `D / bands` dimensions.
-            codebook_size: V of every codebook.
-            bands: how many.
-            codebooks_per_band: residual codebooks of each band.
-            commitment: weight of the commitment loss.
-            decay: of the moving averages.
-            revive_below: average count per update under which a code is revived.
-            dropout: share of training items that use a random number of codebooks.
-            seed: of k-means and revival.
+        Each of the `bands` has `D / bands` dimensions and `codebooks_per_band` residual codebooks. The other options
+        are those of [`ResidualVectorQuantizer`][tokaudio.quantizers.residual.ResidualVectorQuantizer], for every band;
+        `dropout` counts codebooks over all bands.
 
         Raises:
             ValueError: if the bands do not divide the width.

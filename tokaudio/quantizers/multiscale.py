@@ -45,17 +45,9 @@ class MultiScaleQuantizer(ResidualQuantizer):
         dropout: float = 0.0,
         seed: int = 0,
     ) -> None:
-        """Make one level per stride.
+        """Make one level per stride, the number of frames that one code of it spans.
 
-        Args:
-            dim: D, width of the latents.
-            strides: frames that one code spans, per level.
-            inner: name of the levels' quantizer; it must have one codebook.
-            inner_options: arguments of its constructor besides `dim`.
-            shared: whether all levels are one quantizer.
-            shrink: factor of scale from level to level.
-            dropout: share of training items that use a random number of codebooks.
-            seed: of the levels, where they take one.
+        The other options are those of [`ResidualQuantizer`][tokaudio.quantizers.chain.ResidualQuantizer].
 
         Raises:
             ValueError: if a number is out of range.

@@ -57,10 +57,8 @@ class SplitResidualVectorQuantizer(Quantizer):
 
     Example:
         >>> quantizer = SplitResidualVectorQuantizer(8, 32, num_codebooks=4, codebook_dim=4)
-        >>> latents = torch.randn(2, 8, 5)
-        >>> codes = quantizer.encode(latents)
-        >>> codes.shape, bool((codes[:, :2] == quantizer.encode(latents, num_codebooks=2)).all())
-        (torch.Size([2, 4, 5]), True)
+        >>> quantizer.semantic.chain.num_codebooks, quantizer.acoustic.chain.num_codebooks
+        (1, 3)
     """
 
     def __init__(
@@ -81,19 +79,9 @@ class SplitResidualVectorQuantizer(Quantizer):
     ) -> None:
         """Make both sides.
 
-        Args:
-            dim: D, width of the latents.
-            codebook_size: V of every codebook.
-            num_codebooks: K, over both sides.
-            num_semantic: codebooks of the first side.
-            codebook_dim: width that each side projects to; None to search in the latents' own space.
-            metric: `"euclidean"` or `"cosine"`.
-            learning: `"ema"` or `"gradient"`.
-            commitment: weight of the commitment loss.
-            decay: of the moving averages.
-            revive_below: average count per update under which a code is revived.
-            dropout: share of training items that use a random number of codebooks (quantizer dropout).
-            seed: of k-means, revival and dropout.
+        There are `num_codebooks` over both, of which the first `num_semantic` are the semantic side's; `codebook_dim`
+        is the width that each side projects to (None to search in the latents' own space). The other options are those
+        of [`ResidualVectorQuantizer`][tokaudio.quantizers.residual.ResidualVectorQuantizer], for both sides.
 
         Raises:
             ValueError: if one of the sides has no codebook.
