@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
-
-from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.banded_codec import BandedCodecShape, BandedDecoder, BandedEncoder
-from tokaudio.nn.spectral_codec import pad_context
-from tokaudio.spec import CodebookSpec, TokenizerSpec
+from tokaudio.spec import CodebookSpec
 from tokaudio.tokenizers.banded_codec import BandedCodec
-from tokaudio.training.bodies import About, Body, QuantizerChoice
+from tokaudio.training.bodies import About, QuantizerChoice
+from tokaudio.training.framewise_body import FramewiseBody
 
 
-class BandedBody(Body):
+class BandedBody(FramewiseBody):
     """Encoder and decoder of a [`BandedCodec`][tokaudio.tokenizers.banded_codec.BandedCodec].
 
     Its options are `sample_rate` (16 kHz unless told otherwise) and the fields of `BandedCodecShape`.
@@ -29,43 +22,13 @@ class BandedBody(Body):
         (torch.Size([2, 32, 10]), torch.Size([2, 3200]))
     """
 
-    def __init__(self, sample_rate: int, shape: BandedCodecShape) -> None:
-        super().__init__()
-        self.sample_rate, self.hop_length, self.dim, self.shape = sample_rate, shape.hop_length, shape.latent_dim, shape
-        self.encoder: BandedEncoder = BandedEncoder(shape, sample_rate)
-        self.decoder: BandedDecoder = BandedDecoder(shape, sample_rate)
+    NAME = "banded"
+    SHAPE = BandedCodecShape
+    shape: BandedCodecShape
 
-    @classmethod
-    def option_names(cls) -> tuple[str, ...]:
-        """Return the names of the options that a recipe may set."""
-        return ("sample_rate", *(field.name for field in dataclasses.fields(BandedCodecShape)))
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> BandedBody:
-        """Return an untrained body.
-
-        Raises:
-            CheckpointError: if the sizes cannot be put together.
-        """
-        sizes = dict(options)
-        rate = sizes.pop("sample_rate", 16_000)
-        shape = BandedCodecShape(**sizes)
-        try:
-            if shape.hop_length % shape.subframes:
-                raise ValueError(f"subframes must divide hop_length, got {shape.subframes} and {shape.hop_length}")
-            return cls(rate, shape)
-        except ValueError as error:
-            raise CheckpointError(one_line("body 'banded'", str(error), "change its sizes")) from error
-
-    def encode(self, signal: Tensor) -> Tensor:
-        """Return latents `[B, D, T]` of signals `[B, S]`."""
-        latents: Tensor = self.encoder(pad_context(signal, self.encoder.context))
-        return latents
-
-    def decode(self, vectors: Tensor) -> Tensor:
-        """Return float32 signals `[B, T * hop]` of vectors `[B, D, T]`."""
-        signal: Tensor = self.decoder(vectors)
-        return signal[:, self.decoder.context : signal.shape[1] - self.decoder.context]
+    def networks(self) -> tuple[BandedEncoder, BandedDecoder]:
+        """Return an untrained encoder and decoder of every band."""
+        return BandedEncoder(self.shape, self.sample_rate), BandedDecoder(self.shape, self.sample_rate)
 
     def untrained_tokenizer(
         self, quantizer: QuantizerChoice, sizes: tuple[CodebookSpec, ...], about: About
@@ -75,14 +38,4 @@ class BandedBody(Body):
         Raises:
             CheckpointError: if the quantizer is not the banded one, with as many bands.
         """
-        spec = TokenizerSpec(
-            about.name,
-            about.kind,
-            self.sample_rate,
-            self.hop_length,
-            sizes,
-            chunking="exact",
-            licence=about.licence,
-            origin=about.origin,
-        )
-        return BandedCodec(spec, self.shape, quantizer.name, quantizer.options)
+        return BandedCodec(self.spec(sizes, about), self.shape, quantizer.name, quantizer.options)
