@@ -5,6 +5,7 @@ Parts, each a section of RESULTS.md:
 - `speed`: encoding and a training step (forward, backward) beside vector-quantize-pytorch, for each quantizer that both
   have. CPU seconds on one thread, medians of rounds in which both take turns, on fresh vectors every time.
 - `usage`: how much of its codebooks every learned quantizer uses after 2,000 steps on a mixture of 1,024 Gaussians.
+  `--only TEXT` measures the rows whose titles contain a text, and keeps those that were measured in the same way.
 
 `speed` needs vector-quantize-pytorch. There is no encoding alone in it: its forward pass in eval mode stands for that.
 """
@@ -17,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 import torch.nn.functional as F
-from results import machine_line, write_section
+from results import machine_line, read_section, write_section
 from torch import Tensor, nn
 
 from tokaudio.quantizers import Quantizer, list_quantizers, make_quantizer
@@ -182,6 +184,8 @@ def speed_section(widths: list[int], rounds: int) -> str:
     return "\n".join(body)
 
 
+BITS = SIZE.bit_length() - 1
+ONE: dict[str, Any] = {"codebook_size": SIZE}
 LEARNED: dict[str, tuple[str, dict[str, Any]]] = {
     "VQ, moving averages": ("vq", {"codebook_size": SIZE}),
     "VQ, gradient": ("vq", {"codebook_size": SIZE, "learning": "gradient"}),
@@ -194,6 +198,25 @@ LEARNED: dict[str, tuple[str, dict[str, Any]]] = {
     "SimVQ": ("simvq", {"codebook_size": SIZE}),
     "RVQ of 3": ("rvq", {"codebook_size": SIZE, "num_codebooks": 3}),
     "factorized of 2": ("factorized", {"codebook_size": SIZE, "num_codebooks": 2, "codebook_dim": 8}),
+    "LFQ": ("lfq", {"bits": BITS}),
+    "BSQ": ("bsq", {"bits": BITS}),
+    "residual of 2, SimVQ": ("residual", {"num_codebooks": 2, "inner": "simvq", "inner_options": ONE}),
+    "residual of 2, factorized": (
+        "residual",
+        {"num_codebooks": 2, "inner": "factorized", "inner_options": {**ONE, "num_codebooks": 1}},
+    ),
+    "residual of 2, LFQ": (
+        "residual",
+        {"num_codebooks": 2, "inner": "lfq", "inner_options": {"bits": BITS}, "shrink": 0.5},
+    ),
+    "residual of 2, BSQ": (
+        "residual",
+        {"num_codebooks": 2, "inner": "bsq", "inner_options": {"bits": BITS}, "shrink": 0.5},
+    ),
+    "product of 2": ("product", {"groups": 2, "inner_options": ONE}),
+    "multi-scale, strides 2 and 1": ("multiscale", {"strides": (2, 1), "inner_options": ONE}),
+    "split, 1 and 1": ("split", {**ONE, "num_codebooks": 2}),
+    "banded of 2": ("banded", {**ONE, "bands": 2}),
 }
 
 
@@ -226,26 +249,41 @@ def learn(name: str, options: dict[str, Any], *, seed: int, steps: int, spread: 
     return used, [float(perplexity(codes[:, k], SIZE)) / SIZE for k in books]
 
 
-def usage_section(seeds: int, steps: int, spread: float) -> str:
-    """Train every learned quantizer with every seed, and return the section."""
-    body = [
+def usage_section(seeds: int, steps: int, spreads: list[float], only: str) -> str:
+    """Train the learned quantizers with every seed, and return the section."""
+    head = [
         "## Quantizers: use of the codebooks",
         "",
         machine_line(("torch",), threads=1),
-        f"{steps:,} steps of 1,024 vectors each from {SIZE:,} Gaussians of standard deviation {spread},",
+        f"{steps:,} steps of 1,024 vectors each from {SIZE:,} Gaussians of standard deviation {_either(spreads)},",
         f"whose centres are standard normal in 8 of 16 dimensions; {SIZE:,} codes; Adam at 0.003.",
-        f"On {20 * SIZE:,} fresh vectors, per codebook; the lowest of {seeds} seed{'s' if seeds > 1 else ''}.",
+        f"Share of the codes that {20 * SIZE:,} fresh vectors use, and perplexity as a share of {SIZE:,},",
+        f"per codebook; the lowest of {seeds} seed{'s' if seeds > 1 else ''}.",
         "",
-        "| | codes used | perplexity, of 1,024 |",
-        "|---|---|---|",
+        "| |" + "".join(f" codes used, {spread} | perplexity, {spread} |" for spread in spreads),
+        "|---" + "|---|---" * len(spreads) + "|",
     ]
+    before = read_section("quantizers-usage").splitlines()
+    kept = {line.split(" | ")[0]: line for line in before[len(head) :]} if before[: len(head)] == head else {}
+    rows = []
     for title, (name, options) in LEARNED.items():
-        runs = [learn(name, options, seed=seed, steps=steps, spread=spread) for seed in range(seeds)]
-        used, flat = ([min(values) for values in zip(*part, strict=True)] for part in zip(*runs, strict=True))
-        shares = [", ".join(f"{100 * value:.1f} %" for value in values) for values in (used, flat)]
-        body.append(f"| {title} | {shares[0]} | {shares[1]} |")
-        print(body[-1], flush=True)
-    return "\n".join(body)
+        start = f"| {title}"
+        if only not in title:
+            rows += [kept[start]] if start in kept else []
+            continue
+        cells = [start]
+        for spread in spreads:
+            runs = [learn(name, options, seed=seed, steps=steps, spread=spread) for seed in range(seeds)]
+            for part in zip(*runs, strict=True):
+                lowest = [min(values) for values in zip(*part, strict=True)]
+                cells.append(", ".join(f"{100 * value:.1f} %" for value in lowest))
+        rows.append(" | ".join(cells) + " |")
+        print(rows[-1], flush=True)
+    return "\n".join(head + rows)
+
+
+def _either(spreads: list[float]) -> str:
+    return " or ".join(str(spread) for spread in spreads)
 
 
 def main() -> int:
@@ -256,7 +294,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--spread", type=float, default=0.3, help="standard deviation of the Gaussians")
+    parser.add_argument("--spreads", nargs="+", type=float, default=[0.3, 0.1], help="deviations of the Gaussians")
+    parser.add_argument("--only", default="", metavar="TEXT", help="of usage, only the rows whose titles contain it")
     parser.add_argument("--dry-run", action="store_true", help="print, but do not write RESULTS.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -264,7 +303,10 @@ def main() -> int:
         if part == "speed":
             body = speed_section(options.widths, options.rounds)
         else:
-            body = usage_section(options.seeds, options.steps, options.spread)
+            with suppress(ImportError):
+                # Searches are compiled where somebody has imported it.
+                import numba  # noqa: F401
+            body = usage_section(options.seeds, options.steps, options.spreads, options.only)
         print(body, flush=True)
         if not options.dry_run:
             write_section(f"quantizers-{part}", body)
