@@ -2,7 +2,8 @@
 
 Spectral distances alone leave a decoder that averages over what it cannot know, and the average sounds muffled and
 rough. Here the decoder of the recipe `mini_codec_tuning` goes on with discriminators that tell recordings from
-reconstructions. Encoder and codebooks are frozen: the codes of every sound stay those of the tuned weights.
+reconstructions, and with a loss on how phases go on. Encoder and codebooks are frozen: the codes of every sound stay
+those of the tuned weights.
 
 Run as
 
@@ -31,6 +32,7 @@ from tokaudio.training.descent import Descent, averaged_weights
 from tokaudio.training.discriminators import Discriminators, DiscriminatorSizes
 from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.losses import SpectralLoss, SpectralLossWeights
+from tokaudio.training.phase_loss import PhaseDifferenceLoss
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipes import mini_codec
 from tokaudio.training.recipes.mini_codec import SEED, SOURCE_WEIGHTS
@@ -61,7 +63,8 @@ class AdversaryTuningOptions:
         batch: crops per step.
         crop_frames: frames per crop.
         alone: first steps, in which only the discriminators learn.
-        shares: of what is sent into the decoder, by loss: `spectral`, `listened`, `adversarial`, `features`.
+        shares: of what is sent into the decoder, by loss: `spectral`, `listened`, `phase` (how phases go on),
+            `adversarial`, `features`.
         weights: of the spectral losses among themselves.
         depths: chances of using 1, 2, ... K codebooks.
         adversary: how the discriminators learn.
@@ -72,7 +75,7 @@ class AdversaryTuningOptions:
     crop_frames: int = 60
     alone: int = 150
     shares: Mapping[str, float] = field(
-        default_factory=lambda: {"spectral": 1.0, "listened": 0.3, "adversarial": 1.0, "features": 1.0}
+        default_factory=lambda: {"spectral": 1.0, "listened": 0.3, "phase": 0.6, "adversarial": 1.0, "features": 1.0}
     )
     weights: SpectralLossWeights = WEIGHTS
     depths: tuple[float, ...] = DEPTHS
@@ -99,7 +102,7 @@ class AdversarialTuning:
         self.hop_length, self.crop = hop_length, options.crop_frames * hop_length
         nets.encoder.requires_grad_(False)
         nets.quantizer.requires_grad_(False)
-        self.loss = SpectralLoss(pool.sample_rate)
+        self.loss, self.phase_loss = SpectralLoss(pool.sample_rate), PhaseDifferenceLoss()
         self.descent = Descent(nets.decoder)
         self.adversary = Adversary(judges, options=options.adversary)
         self.balancer = GradientBalancer(options.shares, decay=0.99)
@@ -125,6 +128,7 @@ class AdversarialTuning:
         with torch.autocast("cpu", torch.bfloat16, enabled=options.half):
             losses = self.adversary.losses(target / level, estimate / level)
             losses["listened"] = self.listener(estimate, target)
+        losses["phase"] = self.phase_loss(estimate, target)
         losses["spectral"], parts = self.loss(estimate, target, weights=options.weights)
         balanced = self.balancer.gradient(losses, estimate)
         self.descent.step((balanced * estimate).sum(), rate=rate, step=step - options.alone)
