@@ -4,7 +4,7 @@ import torch
 
 from tokaudio.audio.blocks import BlockStream
 from tokaudio.spec import CodebookSpec, TokenizerSpec
-from tokaudio.tokenizers.pieces import Collector, Encoded, extras_of, item_extras, padded
+from tokaudio.tokenizers.pieces import Collector, Encoded, extras_of, item_extras, joined, padded, results
 from tokaudio.tokens import Tokens
 
 
@@ -44,3 +44,19 @@ def test_side_information_of_one_item() -> None:
     tokens = Tokens(*facts, extras={"frame_x": torch.arange(6.0).view(2, 3), "item_y": torch.tensor([5.0, 6.0])})
     found = item_extras(tokens[1], slice(1, 9), torch.device("cpu"))
     assert found["frame_x"].tolist() == [4, 5] and float(found["item_y"]) == 6
+
+
+def test_results_are_all_that_a_stream_gives() -> None:
+    stream = BlockStream(lambda block, last: -block, 1, 4, torch.zeros(1, 0))
+    ready = list(results(stream, torch.arange(11.0)[None].split(5, dim=1)))
+    assert [piece.shape[1] for piece in ready] == [0, 8, 0, 3]
+    assert torch.equal(torch.cat(ready, dim=1), -torch.arange(11.0)[None])
+
+
+def test_sound_is_as_long_as_it_is_to_be() -> None:
+    pieces = [torch.full((2, n), float(n)) for n in (3, 0, 2)]
+    device = torch.device("cpu")
+    assert joined(pieces, 2, 4, device).tolist() == [[3, 3, 3, 2]] * 2
+    assert joined(pieces, 2, 7, device).tolist() == [[3, 3, 3, 2, 2, 0, 0]] * 2
+    assert joined([], 1, 0, device).shape == (1, 0)
+    assert joined(iter(pieces), 2, 2, device).tolist() == [[3, 3]] * 2

@@ -17,6 +17,7 @@ from tokaudio.quantizers import Quantizer
 from tokaudio.quantizers.depth import NO_CODE, decode_to_depth, depth_of
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokenizers.base import Streaming, Tokenizer
+from tokaudio.tokenizers.pieces import joined, results
 
 
 class Codec(Tokenizer):
@@ -96,15 +97,8 @@ class Codec(Tokenizer):
         return torch.cat([stream.push(samples), stream.flush()], dim=1)
 
     def _decode(self, codes: Tensor, num_samples: int) -> Tensor:
-        stream, at = self._streaming(len(codes)).decoder, 0
-        # Written where it stays: nothing but the result is as long as the signal. Samples after the last whole frame
-        # may have none.
-        sound = torch.zeros(self.spec.channels, num_samples, dtype=torch.float32, device=self.device)
-        for piece in (*codes.split(self.block_frames, dim=1), None):
-            ready = (stream.flush() if piece is None else stream.push(piece))[:, : num_samples - at]
-            sound[:, at : at + ready.shape[1]] = ready
-            at += ready.shape[1]
-        return sound
+        ready = results(self._streaming(len(codes)).decoder, codes.split(self.block_frames, dim=1))
+        return joined(ready, self.spec.channels, num_samples, self.device)
 
     def _features(self, samples: Tensor) -> Tensor:
         stream = self._encoder_stream(self.encoder_stage(), torch.empty(self.quantizer.dim, 0, device=self.device))

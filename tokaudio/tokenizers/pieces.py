@@ -1,8 +1,8 @@
-"""Codes and side information of items on their way from an encoder into `Tokens`."""
+"""Codes and side information of items on their way from an encoder into `Tokens`, and sound on its way out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -161,3 +161,34 @@ def codes_to_depth(tokens: Tokens) -> Tensor:
         [[[1, 2]]]
     """
     return tokens.codes if tokens.depth is None else without_unused(tokens.codes, tokens.depth)
+
+
+def results(stream: Stream, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yield what a stream has ready after each piece, and at the end.
+
+    Example:
+        >>> from tokaudio.audio.blocks import BlockStream
+        >>> stream = BlockStream(lambda block, last: block, 1, 2, torch.zeros(1, 0))
+        >>> [ready.shape[1] for ready in results(stream, torch.ones(1, 5).split(3, dim=1))]
+        [2, 2, 1]
+    """
+    for piece in pieces:
+        yield stream.push(piece)
+    yield stream.flush()
+
+
+def joined(pieces: Iterable[Tensor], channels: int, num_samples: int, device: torch.device) -> Tensor:
+    """Return sound `[C, num_samples]` of its pieces `[C, n]`, each written to where it stays.
+
+    Long sound is never there twice. What is too much at the end is left out, and what is missing is silence.
+
+    Example:
+        >>> joined([torch.ones(1, 2), torch.ones(1, 1)], 1, 4, torch.device("cpu"))
+        tensor([[1., 1., 1., 0.]])
+    """
+    sound, at = torch.zeros(channels, num_samples, dtype=torch.float32, device=device), 0
+    for piece in pieces:
+        ready = piece[:, : num_samples - at]
+        sound[:, at : at + ready.shape[1]] = ready
+        at += ready.shape[1]
+    return sound

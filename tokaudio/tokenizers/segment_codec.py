@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tokaudio.tokenizers.base import Streaming
 from tokaudio.tokenizers.codec import Codec, check_samples
-from tokaudio.tokenizers.pieces import Collector, Encoded
+from tokaudio.tokenizers.pieces import Collector, Encoded, joined
 from tokaudio.tokenizers.segments import GROUP, Encode, SegmentDecoder, SegmentEncoder
 from tokaudio.tokens import Tokens
 
@@ -65,13 +65,8 @@ class SegmentCodec(Codec):
     def _decode_item(self, item: Tokens) -> Tensor:
         if self.spec.segments is None:
             return super()._decode_item(item)
-        # Piece by piece into place: long sound is never there twice.
-        sound = torch.zeros(self.spec.channels, int(item.num_samples[0]), dtype=torch.float32, device=self.device)
-        done = 0
-        for piece in self.decode_blocks(item, block_frames=GROUP * self.spec.segments.frames):
-            sound[:, done : done + piece.shape[1]] = piece
-            done += piece.shape[1]
-        return sound
+        pieces = self.decode_blocks(item, block_frames=GROUP * self.spec.segments.frames)
+        return joined(pieces, self.spec.channels, int(item.num_samples[0]), self.device)
 
     def _features(self, samples: Tensor) -> Tensor:
         if self.spec.segments is None:

@@ -31,7 +31,7 @@ from tokaudio.tokenizers.families.facodec_files import (
     shape_of,
 )
 from tokaudio.tokenizers.families.fields import known_facts
-from tokaudio.tokenizers.pieces import Encoded, item_extras
+from tokaudio.tokenizers.pieces import Encoded, item_extras, joined, results
 from tokaudio.tokenizers.published import PublishedSource, build
 from tokaudio.tokens import Tokens
 
@@ -189,8 +189,8 @@ class FACodec(Codec):
     def _decode_item(self, item: Tokens) -> Tensor:
         stream = self._speaker(item.spec.num_codebooks)
         stream.extras = item_extras(item, slice(None), self.device)
-        sound = torch.cat([stream.push(item.codes[0].to(self.device)), stream.flush()], dim=1)
-        return sound[:, : int(item.num_samples[0])]
+        ready = results(stream, item.codes[0].to(self.device).split(self.block_frames, dim=1))
+        return joined(ready, self.spec.channels, int(item.num_samples[0]), self.device)
 
     def _streaming(self, num_codebooks: int) -> Streaming:
         return Streaming(self._voice_stream(num_codebooks), self._speaker(num_codebooks))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tokaudio.errors import CheckpointError, one_line
@@ -19,6 +18,7 @@ from tokaudio.tokenizers.families import focalcodec_files as files
 from tokaudio.tokenizers.families.fields import Facts, known_facts
 from tokaudio.tokenizers.families.focalcodec_files import RATE, FocalCodecShape, FocalStack
 from tokaudio.tokenizers.families.focalcodec_names import our_tensors
+from tokaudio.tokenizers.pieces import joined
 from tokaudio.tokenizers.published import PublishedSource, build
 from tokaudio.tokenizers.windowed import WindowedCodec
 
@@ -126,13 +126,8 @@ class FocalCodec(WindowedCodec):
         return self.encoder.stage()
 
     def _decode(self, codes: Tensor, num_samples: int) -> Tensor:
-        # Piece by piece into place: long sound is never there twice. The last samples may have no frame.
-        sound, at = torch.zeros(1, num_samples, dtype=torch.float32, device=self.device), 0
-        for piece in self.decoder.pieces(self._dequantized(codes.T)):
-            ready = piece[: num_samples - at, 0]
-            sound[0, at : at + len(ready)] = ready
-            at += len(ready)
-        return sound
+        pieces = self.decoder.pieces(self._dequantized(codes.T))
+        return joined((piece.T for piece in pieces), self.spec.channels, num_samples, self.device)
 
 
 def _arguments(stack: FocalStack) -> tuple[Any, ...]:
