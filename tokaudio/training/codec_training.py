@@ -20,6 +20,7 @@ from tokaudio.quantizers.processes import add_up, from_first, process_count, pro
 from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.training.batches import Batches
 from tokaudio.training.bodies import About, Body, QuantizerChoice, make_body
+from tokaudio.training.descent import Descent
 from tokaudio.training.labels import UNLABELLED, Labels
 from tokaudio.training.objectives import Heard, Objectives
 from tokaudio.training.recipe import Recipe
@@ -100,9 +101,7 @@ class CodecTraining:
         with torch.no_grad():
             for parameter in nets.parameters():
                 parameter.copy_(from_first(parameter))
-        # Fused: one pass over each weight instead of eight.
-        self.optimizer = torch.optim.AdamW(nets.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
-        self.averaged = {name: value.detach().clone() for name, value in nets.named_parameters()}
+        self.descent = Descent(self.nets, average=recipe.average, clip_norm=recipe.clip_norm)
         self.quantizing = bool(recipe.start_from) and recipe.quantizer is None
 
     def step(self, generator: torch.Generator, step: int, rate: float) -> dict[str, float]:
@@ -114,9 +113,11 @@ class CodecTraining:
         batch = self.batches.labelled(step).to(self.device)
         heard, figures = self.hear(batch.signal)
         heard = replace(heard, phones=batch.phones if batch.phones.numel() else None, speakers=batch.speakers)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.descent.forget()
         figures |= self.nets.objectives.backward(heard, step, rate)
-        self._descend(rate, step)
+        if process_count() > 1:
+            average_gradients([*self.nets.parameters()])
+        self.descent.follow(rate=rate, step=step)
         return figures
 
     def hear(self, signal: Tensor) -> tuple[Heard, dict[str, float]]:
@@ -143,22 +144,6 @@ class CodecTraining:
         drawn = self.nets.quantizer.draw_depth(batch * process_count(), None, dropout=dropout)
         return drawn[process_rank() * batch :][:batch]
 
-    def _descend(self, rate: float, step: int) -> None:
-        parameters = [*self.nets.parameters()]
-        if process_count() > 1:
-            average_gradients(parameters)
-        norm = nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
-        if not bool(torch.isfinite(norm)):
-            return
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        # A young average forgets faster.
-        decay = min(self.recipe.average, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for name, value in self.nets.named_parameters():
-                self.averaged[name].lerp_(value, 1 - decay)
-
     @torch.no_grad()
     def start_quantizing(self) -> None:
         """Set the codebooks from the latents of batches that no step hears."""
@@ -172,7 +157,7 @@ class CodecTraining:
     def averaging(self) -> Iterator[None]:
         """Have the averaged weights in the networks, in eval mode, inside the block."""
         own = {name: value.detach().clone() for name, value in self.nets.named_parameters()}
-        self._give(self.averaged)
+        self._give(self.descent.averaged)
         self.nets.eval()
         try:
             yield
@@ -201,9 +186,7 @@ class CodecTraining:
     def state(self) -> dict[str, Any]:
         """Return everything that resuming needs."""
         return {
-            "nets": self.nets.state_dict(),
-            "averaged": self.averaged,
-            "optimizer": self.optimizer.state_dict(),
+            **self.descent.state(),
             "codebooks": self.nets.quantizer.learning_state(),
             "objectives": self.nets.objectives.extra(),
             "quantizing": self.quantizing,
@@ -211,9 +194,7 @@ class CodecTraining:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
-        self.nets.load_state_dict(state["nets"])
-        self.averaged = {name: value.to(self.device, copy=True) for name, value in state["averaged"].items()}
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.descent.load_state(state)
         self.nets.quantizer.load_learning_state(state["codebooks"])
         self.nets.objectives.load_extra(state["objectives"])
         self.quantizing = bool(state["quantizing"])

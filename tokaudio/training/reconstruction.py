@@ -12,6 +12,7 @@ from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralDecoder, Spec
 from tokaudio.quantizers.codebook import Codebook
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.training.augment import Augmentation, draw
+from tokaudio.training.descent import Descent
 from tokaudio.training.losses import SpectralLoss, SpectralLossWeights
 from tokaudio.training.pool import AudioPool
 
@@ -80,9 +81,13 @@ class ReconstructionTraining:
         self.nets, self.pool, self.options, self.augmentation = nets, pool, options, augmentation
         self.crop = options.crop_frames * hop_length
         self.loss = SpectralLoss(pool.sample_rate)
-        self.optimizer = torch.optim.AdamW(nets.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=1e-3)
-        self.averaged = {name: value.detach().clone() for name, value in nets.named_parameters()}
+        self.descent = Descent(nets, average=options.average, clip_norm=options.clip_norm)
         self.quantizing = False
+
+    @property
+    def averaged(self) -> dict[str, Tensor]:
+        """The averaged parameters, by name."""
+        return self.descent.averaged
 
     def batch(self, generator: torch.Generator) -> Tensor:
         """Return a batch of crops `[B, S]`."""
@@ -106,22 +111,8 @@ class ReconstructionTraining:
             latents = out.quantized
         loss, parts = self.loss(self.nets.decode(latents), signal, weights=self.options.weights_at(step))
         figures |= {"loss": loss.item()} | {name: value.item() for name, value in parts.items()}
-        self._descend(total + loss, rate, step)
+        self.descent.step(total + loss, rate=rate, step=step)
         return figures
-
-    def _descend(self, total: Tensor, rate: float, step: int) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.nets.parameters(), self.options.clip_norm)
-        if not bool(torch.isfinite(norm)):
-            return
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        decay = min(self.options.average, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for name, value in self.nets.named_parameters():
-                self.averaged[name].lerp_(value, 1 - decay)
 
     @torch.no_grad()
     def start_quantizing(self, generator: torch.Generator) -> None:
@@ -139,16 +130,14 @@ class ReconstructionTraining:
         return {
             "nets": self.nets.state_dict(),
             "averaged": self.averaged,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.descent.optimizer.state_dict(),
             "codebooks": [book.learning_state() for book in self._codebooks()],
             "quantizing": self.quantizing,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
-        self.nets.load_state_dict(state["nets"])
-        self.averaged = {name: value.clone() for name, value in state["averaged"].items()}
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.descent.load_state({"net": state["nets"], **state})
         for book, saved in zip(self._codebooks(), state["codebooks"], strict=True):
             book.load_learning_state(saved)
         self.quantizing = bool(state["quantizing"])
