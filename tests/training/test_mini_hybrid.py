@@ -17,9 +17,9 @@ from tokaudio.tokenizers import Tokenizer
 from tokaudio.training.augment import Augmentation
 from tokaudio.training.checkpoint import CHECKPOINT, write_checkpoint
 from tokaudio.training.pool import AudioPool, write_pool
-from tokaudio.training.recipes import mini_hybrid
+from tokaudio.training.recipes import mini_hybrid, mini_hybrid_stages
 from tokaudio.training.recipes.mini_codec_tuning import Listener
-from tokaudio.training.recipes.mini_hybrid import Distilling, DistillingOptions, HybridOptions, HybridTraining
+from tokaudio.training.recipes.mini_hybrid_stages import Distilling, DistillingOptions, HybridOptions, HybridTraining
 from tokaudio.training.reconstruction import SpectralCodecNets
 
 SMALL = SpectralCodecShape(
@@ -112,15 +112,15 @@ def test_only_the_way_back_from_the_first_codebook_learns() -> None:
 
 def test_the_content_is_what_is_told_phones_filled_up() -> None:
     heard = torch.randn(2, 320, 5)
-    found = mini_hybrid.content(heard, 64)
+    found = mini_hybrid_stages.content(heard, 64)
     assert torch.equal(found[:, :50], heard[:, :50]) and not found[:, 50:].any()
-    assert torch.equal(mini_hybrid.content(heard, 4), heard[:, :4])
+    assert torch.equal(mini_hybrid_stages.content(heard, 4), heard[:, :4])
 
 
 def test_a_distance_is_a_share_of_the_variance() -> None:
     target = 3.0 * torch.randn(4, 8, 500, generator=torch.Generator().manual_seed(0))
-    assert_near(mini_hybrid.relative(torch.zeros_like(target), target), torch.tensor(1.0), within=0.05)
-    assert float(mini_hybrid.relative(target, target)) == 0.0
+    assert_near(mini_hybrid_stages.relative(torch.zeros_like(target), target), torch.tensor(1.0), within=0.05)
+    assert float(mini_hybrid_stages.relative(target, target)) == 0.0
 
 
 def test_distilling_teaches_the_content_and_keeps_the_sound(tmp_path: Path) -> None:

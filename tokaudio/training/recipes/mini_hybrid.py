@@ -12,22 +12,19 @@ Run as
     python -m tokaudio.training.recipes.mini_hybrid train --work WORK --start CHECKPOINT --steps 5000
     python -m tokaudio.training.recipes.mini_hybrid export --work WORK --out FOLDER
 
-Both trainings can be interrupted and repeated; they go on from their last checkpoint. The distillation to the first
-codebook is that of SpeechTokenizer (arXiv:2308.16692), with the squared distance in a space where the spread within
-phones is the same in all directions.
+Both trainings can be interrupted and repeated; they go on from their last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.atomic import atomic_write
@@ -40,14 +37,15 @@ from tokaudio.tokenizers.card import model_card
 from tokaudio.tokenizers.self_check import write_self_check
 from tokaudio.training.augment import Augmentation, draw
 from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
-from tokaudio.training.descent import Descent, averaged_weights
+from tokaudio.training.descent import averaged_weights
 from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipes.mini_codec import SEED, SOURCE_WEIGHTS
 from tokaudio.training.recipes.mini_codec import SPEC as CODEC_SPEC
 from tokaudio.training.recipes.mini_codec_tuning import SHAPE as CODEC_SHAPE
-from tokaudio.training.recipes.mini_codec_tuning import Listener, TuningOptions, TuningTraining
-from tokaudio.training.recipes.mini_semantic import PHONE_WIDTH
+from tokaudio.training.recipes.mini_codec_tuning import Listener
+from tokaudio.training.recipes.mini_hybrid_card import about_mini_hybrid
+from tokaudio.training.recipes.mini_hybrid_stages import Distilling, DistillingOptions, HybridOptions, HybridTraining
 from tokaudio.training.reconstruction import SpectralCodecNets
 
 # Latent dimensions of the sound, which come first, and of the content; codewords are as wide as either.
@@ -61,135 +59,6 @@ SPEC = dataclasses.replace(
     origin="trained with tokaudio.training.recipes.mini_hybrid",
 )
 QUANTIZER: dict[str, Any] = {"codebook_size": 1024, "num_codebooks": 8, "codebook_dim": WIDTH}
-
-
-@dataclass(frozen=True, slots=True)
-class DistillingOptions:
-    """Choices of the first stage.
-
-    Attributes:
-        batch: crops per step.
-        crop_frames: frames per crop.
-        keeping: weight of the distance of the old dimensions from what they were, as a share of their variance.
-        half: multiply in bfloat16.
-    """
-
-    batch: int = 10
-    crop_frames: int = 120
-    keeping: float = 1.0
-    half: bool = True
-
-
-def relative(estimate: Tensor, target: Tensor) -> Tensor:
-    """Return the squared distance of `[B, D, T]` as a share of the target's variance over the batch."""
-    spread = target.var(dim=(0, 2), keepdim=True).mean()
-    return (estimate - target).square().mean() / spread
-
-
-class Distilling:
-    """Teaches an encoder the content beside what it gives already; a `Trainable` for the loop.
-
-    Args:
-        nets: whose encoder learns; the first D of its latent dimensions are to stay.
-        known: the encoder that gives these; stays as it is.
-        teacher: hears the content.
-        pool: of speech.
-        options: batch and weights.
-        augmentation: of what all of them hear.
-        hop_length: samples per frame.
-    """
-
-    def __init__(
-        self,
-        nets: SpectralCodecNets,
-        known: Listener,
-        teacher: Listener,
-        pool: AudioPool,
-        *,
-        options: DistillingOptions,
-        augmentation: Augmentation,
-        hop_length: int = SHAPE.hop_length,
-    ) -> None:
-        self.nets, self.known, self.teacher, self.pool = nets, known, teacher, pool
-        self.options, self.augmentation, self.length = options, augmentation, options.crop_frames * hop_length
-        self.descent = Descent(nets.encoder)
-
-    def step(self, generator: torch.Generator, step: int, rate: float) -> dict[str, float]:
-        """Take one optimizer step."""
-        options = self.options
-        self.nets.encoder.train()
-        signal = torch.stack([draw(self.pool, generator, self.length, self.augmentation) for _ in range(options.batch)])
-        with torch.autocast("cpu", torch.bfloat16, enabled=options.half):
-            with torch.no_grad():
-                kept = self.known.hear(signal)
-                wanted = content(self.teacher.hear(signal), kept.shape[1])
-            found = self.nets.encode(signal).float()
-        parts = {
-            "taught": relative(found[:, kept.shape[1] :], wanted),
-            "kept": relative(found[:, : kept.shape[1]], kept),
-        }
-        self.descent.step(parts["taught"] + options.keeping * parts["kept"], rate=rate, step=step)
-        return {name: value.item() for name, value in parts.items()}
-
-    def state(self) -> dict[str, Any]:
-        """Return weights, averages and optimizer."""
-        return self.descent.state()
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restore what `state` returned."""
-        self.descent.load_state(state)
-
-
-@dataclass(frozen=True, slots=True)
-class HybridOptions(TuningOptions):
-    """Choices of the second stage.
-
-    Attributes:
-        taught: weight of the distance of the content from the teacher's, as a share of its variance.
-    """
-
-    taught: float = 2.0
-
-
-class HybridTraining(TuningTraining):
-    """Trains all parts together; the content's dimensions hear their teacher and no other loss.
-
-    The encoder's listener is also the teacher.
-    """
-
-    options: HybridOptions
-
-    def step(self, generator: torch.Generator, step: int, rate: float) -> dict[str, float]:
-        """Take one optimizer step."""
-        options = self.options
-        self.nets.train()
-        signal = torch.stack([draw(self.pool, generator, self.crop, self.augmentation) for _ in range(options.batch)])
-        depth = 1 + torch.multinomial(self.depths, options.batch, replacement=True, generator=generator)
-        with torch.autocast("cpu", torch.bfloat16, enabled=options.half):
-            sound, heard = self.latents(signal).chunk(2, dim=1)
-            with torch.no_grad():
-                wanted = self.listener.hear(signal)
-        out = self.nets.quantizer(torch.cat([sound, heard.detach()], dim=1), num_codebooks=depth)
-        with torch.autocast("cpu", torch.bfloat16, enabled=options.half):
-            estimate = self.sound(out.quantized)
-            listened = relative(self.listener.hear(estimate[: options.heard]), wanted[: options.heard])
-        taught = relative(heard, content(wanted, heard.shape[1]))
-        loss, parts = self.loss(estimate, signal, weights=options.weights)
-        besides = options.commitment * out.loss + options.listening * listened + options.taught * taught
-        self.descent.step(loss + besides, rate=rate, step=step)
-        told = {"listened": listened, "taught": taught, "commitment": out.loss}
-        return {"loss": loss.item()} | {name: value.item() for name, value in {**told, **parts, **out.stats}.items()}
-
-
-def content(heard: Tensor, width: int) -> Tensor:
-    """Return the content `[B, width, T]` of what `mini-semantic` hears `[B, E, T]`; zeros fill up.
-
-    Example:
-        >>> content(torch.ones(1, 320, 5), 64).sum(1).tolist()
-        [[50.0, 50.0, 50.0, 50.0, 50.0]]
-    """
-    part = heard[:, : min(PHONE_WIDTH, width)]
-    return F.pad(part, (0, 0, 0, width - part.shape[1]))
 
 
 def widened(shape: SpectralCodecShape, weights: Mapping[str, Tensor], *, seed: int = SEED) -> SpectralCodecNets:
@@ -321,19 +190,24 @@ def main() -> None:
     parser.add_argument("--pool", type=Path, help="default: WORK/pool")
     parser.add_argument("--start", type=Path, help="checkpoint of a run of the recipe mini_codec_tuning")
     parser.add_argument("--out", type=Path, help="folder of the exported tokenizer (export)")
+    parser.add_argument("--results", type=Path, help="JSON of benchmarks/mini_hybrid.py, for the card (export)")
+    parser.add_argument("--codec-steps", type=int, default=16_000 + 5_600, help="steps of the start, for the card")
     parser.add_argument("--steps", type=int, default=3_000)
     parser.add_argument("--rate", type=float, help="default: 2e-3 (distil), 4e-4 (train)")
     options = parser.parse_args()
+    pool = AudioPool(options.pool or options.work / "pool", weights=SOURCE_WEIGHTS)
     if options.stage == "export":
         if options.out is None:
             parser.error("export needs --out")
-        saved = read_checkpoint(options.work / "hybrid" / CHECKPOINT)["trainable"]
-        print(export(averaged_weights(saved), options.out).fingerprint)
+        runs = {name: read_checkpoint(options.work / name / CHECKPOINT) for name in ("distilled", "hybrid")}
+        steps = {"codec": options.codec_steps} | {name: int(saved["done"]) for name, saved in runs.items()}
+        results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
+        about = about_mini_hybrid(pool, steps, results)
+        print(export(averaged_weights(runs["hybrid"]["trainable"]), options.out, about=about).fingerprint)
         return
     if options.start is None:
         parser.error(f"{options.stage} needs --start")
     torch.set_num_threads(1)
-    pool = AudioPool(options.pool or options.work / "pool", weights=SOURCE_WEIGHTS)
     semantic = Tokenizer.from_pretrained("mini-semantic")
     assert isinstance(semantic, SpectralCodec)
     stage, rate = (distil, 2e-3) if options.stage == "distil" else (train, 4e-4)
