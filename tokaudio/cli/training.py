@@ -147,7 +147,7 @@ def told_in_a_line(tell: Callable[[str], None]) -> Iterator[None]:
         shown = warnings.showwarning
         warnings.simplefilter("always", CollapseWarning)
 
-        def show(
+        def show(  # noqa: PLR0917 - the signature of warnings.showwarning
             message: Warning | str,
             category: type[Warning],
             filename: str,
