@@ -216,6 +216,14 @@ def test_long_signals_are_coded_in_windows_that_are_told():
     assert torch.equal(codec.encode(sound).codes, whole.codes) and codec.windows is None
 
 
+def test_a_minute_with_its_padding_is_coded_as_a_whole():
+    codec = make()
+    windows, hop = codec.windows, codec.spec.hop_length
+    assert windows is not None
+    frames = 60 * codec.spec.sample_rate // hop + codec.spec.least_padding
+    assert frames == windows.longest_whole
+
+
 def test_facts_come_from_the_catalogue_where_the_repository_is_known(tmp_path: Path):
     cached = tmp_path / "models--neuphonic--neucodec" / "snapshots" / "abc"
     spec = Tokenizer.from_pretrained(publish(cached, "original", make("neucodec"))).spec

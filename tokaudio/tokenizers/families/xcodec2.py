@@ -65,6 +65,8 @@ class XCodec2(WindowedCodec):
     paper: ClassVar[str] = "arXiv:2502.04128"
 
     block_seconds = 4.0
+    # A minute, and the frame that its padding is.
+    window_seconds = 60.03
     encoder: HeardEncoder
     decoder: TransformerVocos
 
