@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralEncoder
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.training.augment import Augmentation
+from tokaudio.training.balancer import GradientBalancer
 from tokaudio.training.checkpoint import write_checkpoint
 from tokaudio.training.discriminators import Discriminators, DiscriminatorSizes
 from tokaudio.training.pool import AudioPool, write_pool
@@ -69,6 +71,13 @@ def test_only_the_decoder_learns_so_that_codes_stay(tuning: AdversarialTuning) -
     assert {"adversarial", "features", "listened", "spectral", "mel", "norm_spectral"} <= figures.keys()
     changed = {name for name, value in tuning.nets.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {name for name, _ in tuning.nets.named_parameters() if name.startswith("decoder.")}
+
+
+def test_the_loss_on_phases_is_asked_for(tuning: AdversarialTuning) -> None:
+    assert "phase" not in tuning.step(torch.Generator().manual_seed(0), 1, 1e-3)
+    tuning.options = dataclasses.replace(OPTIONS, shares=mini_codec_adversary.SHARES | {"phase": 0.5})
+    tuning.balancer = GradientBalancer(tuning.options.shares)
+    assert {"phase", "norm_phase"} <= tuning.step(torch.Generator().manual_seed(0), 1, 1e-3).keys()
 
 
 def test_items_use_as_many_codebooks_as_were_drawn(tuning: AdversarialTuning) -> None:

@@ -2,8 +2,7 @@
 
 Spectral distances alone leave a decoder that averages over what it cannot know, and the average sounds muffled and
 rough. Here the decoder of the recipe `mini_codec_tuning` goes on with discriminators that tell recordings from
-reconstructions, and with a loss on how phases go on. Encoder and codebooks are frozen: the codes of every sound stay
-those of the tuned weights.
+reconstructions. Encoder and codebooks are frozen: the codes of every sound stay those of the tuned weights.
 
 Run as
 
@@ -50,6 +49,7 @@ JUDGES = DiscriminatorSizes(
     power=0.3,
 )
 WEIGHTS = SpectralLossWeights(mel=2.0, magnitude=6.0, complex=4.0)
+SHARES = {"spectral": 1.0, "listened": 0.3, "phase": 0.0, "adversarial": 1.0, "features": 1.0}
 LEAST_SQUARES = AdversaryOptions(kind="least-squares", rate=0.5)
 # How often an item uses 1, 2, ... 8 codebooks.
 DEPTHS = (0.03, 0.08, 0.37, 0.07, 0.05, 0.05, 0.05, 0.30)
@@ -63,8 +63,8 @@ class AdversaryTuningOptions:
         batch: crops per step.
         crop_frames: frames per crop.
         alone: first steps, in which only the discriminators learn.
-        shares: of what is sent into the decoder, by loss: `spectral`, `listened`, `phase` (how phases go on),
-            `adversarial`, `features`.
+        shares: of what is sent into the decoder, by loss: `spectral`, `listened`, `phase` (how phases go on;
+            the shipped weights were trained without), `adversarial`, `features`.
         weights: of the spectral losses among themselves.
         depths: chances of using 1, 2, ... K codebooks.
         adversary: how the discriminators learn.
@@ -74,9 +74,7 @@ class AdversaryTuningOptions:
     batch: int = 6
     crop_frames: int = 60
     alone: int = 150
-    shares: Mapping[str, float] = field(
-        default_factory=lambda: {"spectral": 1.0, "listened": 0.3, "phase": 0.6, "adversarial": 1.0, "features": 1.0}
-    )
+    shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
     weights: SpectralLossWeights = WEIGHTS
     depths: tuple[float, ...] = DEPTHS
     adversary: AdversaryOptions = LEAST_SQUARES
@@ -128,7 +126,8 @@ class AdversarialTuning:
         with torch.autocast("cpu", torch.bfloat16, enabled=options.half):
             losses = self.adversary.losses(target / level, estimate / level)
             losses["listened"] = self.listener(estimate, target)
-        losses["phase"] = self.phase_loss(estimate, target)
+        if options.shares.get("phase"):
+            losses["phase"] = self.phase_loss(estimate, target)
         losses["spectral"], parts = self.loss(estimate, target, weights=options.weights)
         balanced = self.balancer.gradient(losses, estimate)
         self.descent.step((balanced * estimate).sum(), rate=rate, step=step - options.alone)
@@ -200,6 +199,7 @@ def main() -> None:
     parser.add_argument("--stages", type=int, nargs=2, default=(16_000, 5_600), help="steps before, for the card")
     parser.add_argument("--results", type=Path, help="JSON of benchmarks/intelligibility.py, for the card (export)")
     parser.add_argument("--steps", type=int, default=7_000)
+    parser.add_argument("--phase", type=float, default=0.0, help="share of the loss on how phases go on")
     parser.add_argument("--rate", type=float, default=4e-4)
     options = parser.parse_args()
     run = options.work / "adversary"
@@ -224,7 +224,7 @@ def main() -> None:
         Listener(semantic.encoder),
         pool,
         Discriminators(JUDGES),
-        options=AdversaryTuningOptions(),
+        options=AdversaryTuningOptions(shares=SHARES | {"phase": options.phase}),
         augmentation=Augmentation(),
     )
     loop = Loop(run, training, Schedule(options.steps, warmup=200, peak=options.rate, final=0.05), seed=SEED + 2)
