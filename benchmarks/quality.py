@@ -168,7 +168,7 @@ def as_markdown(table: Table, sets: dict[str, list[Clip]], claims: Sequence[tupl
             "",
             f"### {better} against {worse}",
             "",
-            "| set | better by | worse by |",
+            "| set | better by | not better by |",
         ]
         lines += ["|---|---|---|"]
         for name, rows in table.items():
@@ -203,7 +203,8 @@ def introduction(sets: dict[str, list[Clip]]) -> str:
         f"Held-out speech, 16 kHz mono. *voices*: four synthetic voices, sentences and requests ({counts['voices']}); "
         f"*asterisk-en*: telephone prompts, one real speaker ({counts['asterisk-en']}); *asterisk-es-fr*: the same in "
         f"Spanish and French, two speakers ({counts['asterisk-es-fr']}); *dialogue-cs-nl*: actors in a game, Czech and "
-        f"Dutch ({counts['dialogue-cs-nl']}), never used in training nor to choose between trainings."
+        f"Dutch ({counts['dialogue-cs-nl']}). None was used in training; 8 clips of each were looked at when trainings "
+        "were compared."
     )
 
 

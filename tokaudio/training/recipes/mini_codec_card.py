@@ -44,7 +44,7 @@ def about_mini_codec(pool: AudioPool, stages: Sequence[str], results: Mapping[st
     lines += [f"{number}. {stage}" for number, stage in enumerate(stages, 1)]
     lines += [
         "",
-        "Schedules were changed on the way: repeating the recipes gives weights like these, not the same.",
+        "Schedules and weights of losses were changed on the way: the recipes repeated give weights like these.",
         "",
     ]
     return "\n".join([*lines, *(_quality(results) if results else []), LIMITS])
