@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import mini_bands
 import mini_hybrid
 import numpy as np
@@ -13,7 +16,8 @@ from tokaudio import Tokenizer
 
 
 def speech(seed: int, seconds: float = 1.0) -> torch.Tensor:
-    return 0.1 * torch.randn(round(seconds * 16_000), generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(round(seconds * 16_000), generator=torch.Generator().manual_seed(seed))
+    return 0.3 * noise * torch.linspace(-3, 0, len(noise)).exp()
 
 
 def test_phones_are_counted_where_they_are_known_and_some_recordings_decoded():
@@ -43,8 +47,9 @@ def test_attribution_is_read_off_the_diagonal():
     assert "| theirs | 0.2000 | 0.900 | 1.50 | 50 % |" in told and "12 sentences" in told
 
 
-def test_a_codec_without_bands_is_judged_in_those_of_another():
+def test_a_codec_without_bands_is_judged_in_those_of_another(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pesq", SimpleNamespace(pesq=lambda rate, sound, made, band: 1.5))
     sounds = [speech(seed).numpy() for seed in range(2)]
     found = mini_bands.judged(Tokenizer.from_pretrained("mini-codec"), sounds, [(0, 1_000), (1_000, 8_001)])
     assert np.array(found["shares"]).sum(1) == pytest.approx(np.ones(8))
-    assert found["frames"] == 100 and 0 <= found["stoi"] <= 1
+    assert found["frames"] == 100 and found["pesq"] == 1.5 and 0 <= found["stoi"] <= 1

@@ -75,7 +75,8 @@ def band_attribution(
     Example:
         >>> codec = Tokenizer.from_pretrained("mini-codec")
         >>> noise = torch.randn(3_200, generator=torch.Generator().manual_seed(0))
-        >>> band_attribution(codec, codec.encode(noise), [(0, 4_000), (4_000, 8_001)]).sum(1).round(6).tolist()
+        >>> rising = noise * torch.linspace(-3, 0, 3_200).exp()
+        >>> band_attribution(codec, codec.encode(rising), [(0, 4_000), (4_000, 8_001)]).sum(1).round(6).tolist()
         [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
     hertz = np.arange(n_fft // 2 + 1) * tokenizer.spec.output_sample_rate / n_fft
