@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from tokaudio.training.pool import AudioPool
-from tokaudio.training.recipes.mini_codec_card import LICENCES
+
+LICENCES = {
+    "festvox-ru": ("Russian, one speaker, Debian package", "BSD-like"),
+    "asterisk-core-sounds-it-g722": ("Italian prompts, one speaker, Debian package", "CC-BY-3.0"),
+    "asterisk-core-sounds-ru-g722": ("Russian prompts, one speaker, Debian package", "CC-BY-3.0"),
+    "hibari": ("English sentences, synthetic, one voice", "Apache-2.0 (hibari-tts)"),
+    "voices-read": ("English sentences, synthetic, 24 voices and 60 blends", "Apache-2.0 (Kokoro-82M), texts CC0"),
+    "voices-intent": ("English requests, synthetic, the same 24 voices", "Apache-2.0 (Kokoro-82M), texts CC0"),
+    "voices-keyword": ("English words, synthetic, the same 24 voices", "Apache-2.0 (Kokoro-82M), texts CC0"),
+}
 
 LIMITS = """## Limits
 

@@ -6,16 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokaudio.training.pool import AudioPool
-
-LICENCES = {
-    "festvox-ru": ("Russian, one speaker, Debian package", "BSD-like"),
-    "asterisk-core-sounds-it-g722": ("Italian prompts, one speaker, Debian package", "CC-BY-3.0"),
-    "asterisk-core-sounds-ru-g722": ("Russian prompts, one speaker, Debian package", "CC-BY-3.0"),
-    "hibari": ("English sentences, synthetic, one voice", "Apache-2.0 (hibari-tts)"),
-    "voices-read": ("English sentences, synthetic, 24 voices and 60 blends", "Apache-2.0 (Kokoro-82M), texts CC0"),
-    "voices-intent": ("English requests, synthetic, the same 24 voices", "Apache-2.0 (Kokoro-82M), texts CC0"),
-    "voices-keyword": ("English words, synthetic, the same 24 voices", "Apache-2.0 (Kokoro-82M), texts CC0"),
-}
+from tokaudio.training.recipes.data_card import data_section
 
 LIMITS = """## Limits
 
@@ -32,15 +23,7 @@ def about_mini_codec(pool: AudioPool, stages: Sequence[str], results: Mapping[st
         stages: a sentence per stage of the training.
         results: figures by set and system, as `benchmarks/intelligibility.py --json` writes them.
     """
-    seconds: dict[str, float] = {}
-    for clip in pool.clips:
-        seconds[clip.source] = seconds.get(clip.source, 0.0) + clip.length / pool.sample_rate
-    lines = ["## Data", "", "| source | what | minutes | licence |", "|---|---|---:|---|"]
-    for source, duration in seconds.items():
-        what, licence = LICENCES[source]
-        lines.append(f"| `{source}` | {what} | {duration / 60:.1f} | {licence} |")
-    hours = pool.seconds / 3600
-    lines += ["", f"{hours:.2f} hours in all, cut at random. Trained in {len(stages)} stages:", ""]
+    lines = [*data_section(pool), f"Trained in {len(stages)} stages:", ""]
     lines += [f"{number}. {stage}" for number, stage in enumerate(stages, 1)]
     lines += [
         "",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokaudio.training.pool import AudioPool
-from tokaudio.training.recipes.mini_codec_card import LICENCES
+from tokaudio.training.recipes.data_card import data_section
 
 DESIGN = """## What it is
 
@@ -45,17 +45,9 @@ def about_mini_semantic(pool: AudioPool, steps: Mapping[str, int], results: Mapp
         results: PNMI by set and system, as `benchmarks/semantic_quality.py --json` writes them, and under `words` what
             `benchmarks/semantic_vocoder.py --json` adds.
     """
-    seconds: dict[str, float] = {}
-    for clip in pool.clips:
-        seconds[clip.source] = seconds.get(clip.source, 0.0) + clip.length / pool.sample_rate
-    lines = [DESIGN, "", "## Data", ""]
-    lines += ["| source | what | minutes | licence |", "|---|---|---:|---|"]
-    for source, duration in seconds.items():
-        what, licence = LICENCES[source]
-        lines.append(f"| `{source}` | {what} | {duration / 60:.1f} | {licence} |")
     told = f"{steps['phones']} steps in which it was told phones"
-    taken = f"{steps['student']} steps of the student, {told}, and {steps['vocoder']} of the vocoder, on random crops"
-    lines += ["", f"{pool.seconds / 3600:.2f} hours in all; {taken}, without an adversarial stage.", HISTORY, ""]
+    taken = f"{steps['student']} steps of the student, {told}, and {steps['vocoder']} of the vocoder"
+    lines = [DESIGN, "", *data_section(pool), f"{taken}, without an adversarial stage.", HISTORY, ""]
     return "\n".join([*lines, *(_quality(results) if results else []), LIMITS])
 
 
