@@ -28,7 +28,7 @@ class Recording:
     Attributes:
         path: where it is.
         name: by which it is told, the same on every machine.
-        facts: what a manifest says about it, by column, as text; without what is empty.
+        facts: what a manifest says about it, by column, as text (lists as JSON); without what is empty.
     """
 
     path: Path
@@ -73,7 +73,7 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Recording]:
     rows = _json_rows(text, source) if "json" in source.suffix.lower() else _table_rows(text, source)
     recordings = []
     for number, row in rows:
-        facts = {name: str(value) for name, value in row.items() if value not in (None, "") and name}
+        facts = {name: _fact(value) for name, value in row.items() if value not in (None, "") and name}
         place = next((facts[name] for name in _PATHS if name in facts), None)
         if place is None:
             raise AudioError(one_line(path, f"line {number} has no path", f"name a column {' or '.join(_PATHS)}"))
@@ -81,6 +81,10 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Recording]:
     if not recordings:
         raise AudioError(one_line(path, "has no rows", "list at least one recording"))
     return recordings
+
+
+def _fact(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
 
 
 def _json_rows(text: str, source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
