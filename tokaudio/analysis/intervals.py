@@ -143,11 +143,13 @@ def information_interval(
     first, error = counted.estimate(np.arange(len(tables)))
     value = first + _second_correction(counted, first, splits, np.random.default_rng(seed))
     wide = _quantile(level, len(tables) - 1) * error
-    ends = np.stack([value, value - wide, value + wide])
-    bits, shares = np.maximum(ends[:, 0], 0.0).tolist(), ends[:, 1].clip(0.0, 1.0).tolist()
+    most = np.array([np.inf, 1.0])
+    (bits, share), (low, least), (high, greatest) = (
+        end.clip(0.0, most).tolist() for end in (value, value - wide, value + wide)
+    )
     return InformationInterval(
-        information=Interval(*bits, level=level, groups=len(tables)),
-        share=Interval(*shares, level=level, groups=len(tables)),
+        information=Interval(bits, low, high, level, len(tables)),
+        share=Interval(share, least, greatest, level, len(tables)),
         correction=float(first[0] - value[0]),
         lonely=counted.lonely(),
     )
