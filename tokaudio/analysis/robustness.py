@@ -1,0 +1,302 @@
+"""How much codes change when a sound changes in ways that hardly matter: noise, rooms, lossy formats, a shift.
+
+    meter = RobustnessMeter(tokenizer)
+    for samples, sample_rate in recordings:
+        meter.add(samples, sample_rate)
+    meter.finish().find("noise 20 dB").codebooks[0].edit_distance.value
+
+Each recording is encoded as it is and once more per change. Two figures compare the codes of a codebook: the unit edit
+distance, for which durations do not matter, and the share of frames that agree. Recordings are cut to the first few
+seconds, for all of one must fit in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import lcm
+from typing import Any
+
+import numpy as np
+import torch
+
+from tokaudio.analysis.alignments import Counts, compare, frames_of
+from tokaudio.analysis.contingency import AnalysisError, Integers
+from tokaudio.analysis.excerpts import MAX_SECONDS, excerpt
+from tokaudio.analysis.lossy import Lossy
+from tokaudio.analysis.ratios import Estimate, RatioSums
+from tokaudio.analysis.transforms import (
+    Gain,
+    Noise,
+    PitchShift,
+    Resampling,
+    Reverberation,
+    Setting,
+    Shift,
+    Slice,
+    Sound,
+    TimeStretch,
+    Transform,
+)
+from tokaudio.errors import MissingDependencyError, TokaudioError
+from tokaudio.tokenizers.base import Tokenizer
+from tokaudio.tokens import Tokens
+
+STANDARD: tuple[Transform, ...] = (
+    Gain(-6.0),
+    *(Noise(snr) for snr in (40.0, 30.0, 20.0, 10.0)),
+    Reverberation(0.3),
+    Resampling(8_000),
+    Lossy("MP3", 64),
+    Lossy("Opus", 24),
+    PitchShift(1.0),
+    TimeStretch(1.1),
+    Shift(1),
+    Slice(0.5),
+)
+"""The changes that a report is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodebookRobustness:
+    """What a change does to one codebook.
+
+    Attributes:
+        edit_distance: unit edit distance, 0 for none: insertions, deletions and substitutions that turn the runs of
+            the sound into those of the changed one, over the runs of the sound, summed over recordings
+            (arXiv:2209.15483, section 3).
+        agreement: share of frames with the same code, 1 for all (token consistency, arXiv:2409.19283).
+        chance: the agreement that is expected if the frames of each recording are compared in random order.
+        frames: that were compared.
+    """
+
+    edit_distance: Estimate
+    agreement: Estimate
+    chance: float
+    frames: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as JSON has them."""
+        return {
+            "edit_distance": self.edit_distance.to_dict(),
+            "agreement": self.agreement.to_dict(),
+            "chance": self.chance,
+            "frames": self.frames,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TransformRobustness:
+    """What a change does to all codebooks.
+
+    Attributes:
+        name: of the change.
+        codebooks: one entry each.
+        recordings: that were compared.
+        left_out: recordings of which the change could not be made, or could not be encoded.
+    """
+
+    name: str
+    codebooks: tuple[CodebookRobustness, ...]
+    recordings: int
+    left_out: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as JSON has them."""
+        books = [book.to_dict() for book in self.codebooks]
+        return {"name": self.name, "codebooks": books, "recordings": self.recordings, "left_out": self.left_out}
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """What every change does.
+
+    Attributes:
+        transforms: those that were measured.
+        not_measured: why others were not, by name.
+        seconds: of audio, before changes.
+    """
+
+    transforms: tuple[TransformRobustness, ...]
+    not_measured: Mapping[str, str]
+    seconds: float
+
+    def find(self, name: str) -> TransformRobustness:
+        """Return the change of a name.
+
+        Raises:
+            AnalysisError: if it was not measured.
+        """
+        for one in self.transforms:
+            if one.name == name:
+                return one
+        raise AnalysisError(f"{name} was not measured; there are {', '.join(one.name for one in self.transforms)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as JSON has them."""
+        changes = [one.to_dict() for one in self.transforms]
+        return {"transforms": changes, "not_measured": dict(self.not_measured), "seconds": self.seconds}
+
+
+class RobustnessMeter:
+    """Measures robustness, recording by recording.
+
+    Args:
+        tokenizer: to test; it need not decode.
+        transforms: changes, of different names.
+        max_seconds: of each recording; what comes later is not used.
+        seed: of noises and rooms.
+
+    Raises:
+        AnalysisError: if there is no change, or two have the same name.
+
+    Example:
+        >>> codec = Tokenizer.from_pretrained("mini-codec")
+        >>> meter = RobustnessMeter(codec, transforms=[Gain(0.0)])
+        >>> meter.add(torch.randn(8_000, generator=torch.Generator().manual_seed(0)) / 10, 16_000)
+        >>> meter.finish().find("gain +0 dB").codebooks[7].agreement.value
+        1.0
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        transforms: Sequence[Transform] = STANDARD,
+        max_seconds: float = MAX_SECONDS,
+        seed: int = 0,
+    ) -> None:
+        names = [one.name for one in transforms]
+        if not names or len(set(names)) < len(names):
+            raise AnalysisError(f"changes are {names}; give at least one, each once")
+        self.tokenizer = tokenizer
+        self._spec = tokenizer.spec
+        self._step_frames = lcm(self._spec.cut_period, self._spec.frame_multiple)
+        self._random = np.random.default_rng(seed)
+        self._max_seconds = max_seconds
+        self._tallies = [_Tally(one, self._spec.num_codebooks) for one in transforms]
+        self._seconds = 0.0
+
+    def add(self, audio: Any, sample_rate: int | None = None) -> None:
+        """Take a recording.
+
+        Args:
+            audio: samples `[S]` or `[C, S]`, or a path.
+            sample_rate: of the samples in Hz; None for the tokenizer's, or the file's.
+
+        Raises:
+            AudioError: if the audio is unusable.
+        """
+        sound = excerpt(audio, sample_rate, self._spec, max_seconds=self._max_seconds)
+        if not sound.shape[1]:
+            return
+        original = self._encode(sound)
+        self._seconds += sound.shape[1] / self._spec.sample_rate
+        step = int(self._spec.frame_start(self._step_frames))
+        setting = Setting(self._spec.sample_rate, step, self._random)
+        for tally in self._tallies:
+            if tally.missing is None:
+                self._measure(tally, sound, original, setting)
+
+    def finish(self) -> Robustness:
+        """Return what was measured."""
+        measured = tuple(tally.finish() for tally in self._tallies if tally.sums.recordings)
+        reasons = {tally.transform.name: tally.reason for tally in self._tallies if not tally.sums.recordings}
+        return Robustness(measured, reasons, self._seconds)
+
+    def _measure(self, tally: _Tally, sound: Sound, original: Integers, setting: Setting) -> None:
+        try:
+            changed = tally.transform(sound, setting)
+            codes = self._encode(changed.samples)
+        except MissingDependencyError as error:
+            tally.missing = tally.reason = str(error)
+            return
+        except TokaudioError as error:
+            tally.failed, tally.reason = tally.failed + 1, str(error)
+            return
+        frames = frames_of(self._spec, codes.shape[1], start=changed.start, speed=changed.speed)
+        inside = (frames >= 0) & (frames < original.shape[1])
+        tally.add(compare(original, codes[:, inside], frames[inside]))
+
+    def _encode(self, sound: Sound) -> Integers:
+        """Return codes `[K, T]`, -1 where a frame does not have all."""
+        return present(self.tokenizer.encode(torch.tensor(sound)))
+
+
+def robustness(
+    tokenizer: Tokenizer,
+    recordings: Iterable[tuple[Any, int | None]],
+    *,
+    transforms: Sequence[Transform] = STANDARD,
+    max_seconds: float = MAX_SECONDS,
+    seed: int = 0,
+) -> Robustness:
+    """Measure what changes of the sound do to the codes of each codebook.
+
+    Args:
+        tokenizer: to test; it need not decode.
+        recordings: audio (samples or a path) and sample rate of each, None for a path.
+        transforms: changes, of different names.
+        max_seconds: of each recording.
+        seed: of noises and rooms.
+
+    Raises:
+        AnalysisError: as `RobustnessMeter`.
+        AudioError: if a recording is unusable.
+
+    Example:
+        >>> codec = Tokenizer.from_pretrained("mini-codec")
+        >>> sound = torch.randn(8_000, generator=torch.Generator().manual_seed(0)) / 10
+        >>> found = robustness(codec, [(sound, 16_000)], transforms=[Noise(0.0), Noise(60.0)])
+        >>> loud, faint = (one.codebooks[0].agreement.value for one in found.transforms)
+        >>> loud < faint
+        True
+    """
+    meter = RobustnessMeter(tokenizer, transforms=transforms, max_seconds=max_seconds, seed=seed)
+    for audio, sample_rate in recordings:
+        meter.add(audio, sample_rate)
+    return meter.finish()
+
+
+def present(tokens: Tokens) -> Integers:
+    """Return the codes of one item `[K, T]`, -1 where a frame does not have all codebooks.
+
+    Example:
+        >>> codec = Tokenizer.from_pretrained("mini-codec")
+        >>> present(codec.encode(torch.zeros(640))).shape
+        (8, 2)
+    """
+    codes: Integers = tokens.codes.masked_fill(~tokens.code_mask, -1)[0].cpu().numpy()
+    return codes
+
+
+class _Tally:
+    """What was counted of one change."""
+
+    def __init__(self, transform: Transform, num_codebooks: int) -> None:
+        self.transform = transform
+        self.missing: str | None = None
+        self.reason = "no recording was given"
+        self.failed = 0
+        # Edits over runs, then equal frames over frames.
+        self.sums = RatioSums((2, num_codebooks))
+        self._expected = np.zeros(num_codebooks)
+
+    def add(self, counts: Counts) -> None:
+        self.sums.add([counts.edits, counts.equal], [counts.runs, counts.frames])
+        self._expected += counts.expected
+
+    def finish(self) -> TransformRobustness:
+        found = self.sums.estimates()
+        frames = self.sums.totals[1]
+        count = len(frames)
+        books = tuple(
+            CodebookRobustness(
+                found[k],
+                found[count + k],
+                chance=float(self._expected[k] / frames[k]) if frames[k] else float("nan"),
+                frames=int(frames[k]),
+            )
+            for k in range(count)
+        )
+        return TransformRobustness(self.transform.name, books, self.sums.recordings, self.failed)
