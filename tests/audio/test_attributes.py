@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tokaudio.audio import attributes
-from tokaudio.audio.attributes import energy, mfcc, pitch
+from tokaudio.audio.attributes import energy, mfcc, octave_bands, pitch, spectral_shape
 from tokaudio.audio.mel import slaney_filterbank
 from tokaudio.errors import AudioError
 
@@ -83,3 +85,32 @@ def test_what_cannot_be_measured_is_refused() -> None:
             energy(samples, RATE, 1, 50)
     with pytest.raises(AudioError, match="give limits that ascend"):
         pitch(np.zeros(9), RATE, 1, 50, lowest=200, highest=100)
+
+
+def test_bands_reach_to_half_the_rate() -> None:
+    assert octave_bands(48_000)[-2:] == [(8000.0, 16_000.0), (16_000.0, 24_000.0)]
+    assert octave_bands(44_100)[-1] == (16_000.0, 22_050.0)
+    assert octave_bands(24_000)[-1] == (8000.0, 12_000.0)
+    assert octave_bands(8_500)[-1] == (2000.0, 4250.0)  # no band of 250 Hz of its own
+    for rate in (8_000, 16_000, 22_050, 44_100):
+        edges = octave_bands(rate)
+        assert edges[0][0] == 0 and edges[-1][1] == rate / 2
+        assert all(one[1] == other[0] for one, other in itertools.pairwise(edges))
+
+
+def test_the_centroid_and_bands_of_two_tones() -> None:
+    at = np.arange(RATE) / RATE
+    wave = 0.4 * np.sin(2 * np.pi * 700 * at) + 0.2 * np.sin(2 * np.pi * 5000 * at)
+    centroid, levels = spectral_shape(wave, RATE, 50, 50, octave_bands(RATE))
+    middle = slice(5, 45)
+    np.testing.assert_allclose(centroid[middle], (700 * 4 + 5000) / 5, atol=2)
+    np.testing.assert_allclose(levels[middle, 1], 10 * np.log10(0.08), atol=0.05)
+    np.testing.assert_allclose(levels[middle, 4], 10 * np.log10(0.02), atol=0.05)
+    assert levels[middle][:, [0, 2, 3]].max() < -60
+    together = 10 * np.log10((10 ** (levels[middle] / 10)).sum(axis=1))
+    np.testing.assert_allclose(together, energy(wave, RATE, 50, 50)[middle], atol=0.1)
+
+
+def test_silence_has_no_centroid() -> None:
+    centroid, levels = spectral_shape(np.zeros(RATE), RATE, 50, 50, [(0, 8000)])
+    assert np.isnan(centroid).all() and (levels == -100).all()

@@ -1,11 +1,13 @@
-"""What can be heard in each frame without any label: pitch, energy and cepstra.
+"""What can be heard in each frame without any label: pitch, energy, the spectrum's centroid and bands, and cepstra.
 
 Windows are centred on frames, so that what is measured lies where the label of the frame lies.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,6 +97,72 @@ def energy(samples: ArrayLike, sample_rate: int, frames: int, frame_rate: Fracti
     power = (pieces**2) @ (weights / weights.sum())
     levels: Values = 10 * np.log10(np.maximum(power, 1e-10))
     return levels
+
+
+def octave_bands(sample_rate: int) -> list[tuple[float, float]]:
+    """Return the limits in Hz of bands about as wide as ears tell apart: to 500 Hz, then octaves, up to half the rate.
+
+    Example:
+        >>> octave_bands(16_000)
+        [(0.0, 500.0), (500.0, 1000.0), (1000.0, 2000.0), (2000.0, 4000.0), (4000.0, 8000.0)]
+        >>> octave_bands(22_050)[-1]
+        (8000.0, 11025.0)
+    """
+    top, edges = sample_rate / 2, [0.0, 500.0]
+    while edges[-1] < top:
+        edges.append(2 * edges[-1])
+    # A narrow rest above the last whole octave belongs to that octave.
+    if len(edges) > 2 and top < 1.2 * edges[-2]:
+        edges.pop()
+    return list(pairwise([*edges[:-1], top]))
+
+
+def spectral_shape(
+    samples: ArrayLike,
+    sample_rate: int,
+    frames: int,
+    frame_rate: Fraction | float,
+    bands: Sequence[tuple[float, float]],
+) -> tuple[Values, Values]:
+    """Return the centroid of each frame's spectrum, in Hz `[T]`, NaN in silence, and the level of bands in dB `[T, B]`.
+
+    The centroid is the mean frequency, weighted by power. Levels are at least -100 dB; a full-scale sine has about -3.
+
+    Args:
+        samples: waveform `[S]`.
+        sample_rate: in Hz.
+        frames: T.
+        frame_rate: frames per second; the window, of Hann, is twice as long as a frame.
+        bands: lowest and highest frequency in Hz of each, the highest not included, but half the rate is.
+
+    Raises:
+        AudioError: if samples are not `[S]`.
+
+    Example:
+        >>> tone = np.sin(2 * np.pi * 3000 * np.arange(16_000) / 16_000)
+        >>> centroid, levels = spectral_shape(tone, 16_000, 50, 50, [(0, 2000), (2000, 4000)])
+        >>> centroid[25].round(), levels[25].round()
+        (np.float64(3000.0), array([-100.,   -3.]))
+    """
+    wave, length = _wave(samples), round(2 * sample_rate / float(frame_rate))
+    weights = np.hanning(length + 2)[1:-1]
+    size = 1 << (length - 1).bit_length()
+    hertz = np.arange(size // 2 + 1) * sample_rate / size
+    inside = np.array(
+        [(hertz >= low) & ((hertz < high) | (high >= hertz[-1])) for low, high in bands], dtype=np.float64
+    )
+    # Both halves of the spectrum, as a share of the window's own power: what `energy` measures, by frequency.
+    scale = np.where((hertz == 0) | (hertz == hertz[-1]), 1.0, 2.0) / (size * (weights**2).sum())
+    centres = _centres(frames, frame_rate) * sample_rate
+    centroids, levels = np.full(frames, np.nan), np.empty((frames, len(bands)))
+    for first in range(0, frames, _FRAMES):
+        pieces = _windows(wave, centres[first : first + _FRAMES], length)
+        power = np.abs(np.fft.rfft(pieces * weights, size)) ** 2 * scale
+        total = power.sum(axis=1)
+        rows = slice(first, first + len(pieces))
+        np.divide(power @ hertz, total, out=centroids[rows], where=total > _SILENT**2)
+        levels[rows] = 10 * np.log10(np.maximum(power @ inside.T, 1e-10))
+    return centroids, levels
 
 
 def mfcc(samples: ArrayLike, sample_rate: int, frames: int, frame_rate: Fraction | float) -> NDArray[np.float32]:
