@@ -62,3 +62,9 @@ def test_one_recording_has_no_interval_and_none_no_value() -> None:
 def test_one_group_is_refused() -> None:
     with pytest.raises(AnalysisError, match="give 2 or more"):
         RatioSums(groups=1)
+
+
+def test_intervals_can_be_cut() -> None:
+    assert Estimate(0.5, (-1.0, 2.0)).within(0.0, 1.0) == Estimate(0.5, (0.0, 1.0))
+    assert Estimate(0.5, (-1.0, 2.0)).within(0.0) == Estimate(0.5, (0.0, 2.0))
+    assert Estimate(0.5, None).within(0.0) == Estimate(0.5, None)

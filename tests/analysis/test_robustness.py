@@ -88,6 +88,14 @@ def test_more_noise_does_more() -> None:
     assert figures(found, "noise 0 dB", "agreement")[0] < 0.6
 
 
+def test_intervals_end_where_figures_do() -> None:
+    sounds = [(sound * (1 if number else 0.1), RATE) for number, (sound, _) in enumerate(SOUNDS)]
+    found = robustness(ToneTokenizer(), sounds, transforms=[Noise(14.0)]).transforms[0]
+    for book in found.codebooks:
+        for figure, most in ((book.edit_distance, np.inf), (book.agreement, 1.0)):
+            assert figure.interval and 0.0 <= figure.interval[0] <= figure.value <= figure.interval[1] <= most
+
+
 def test_chance_is_what_other_frames_would_have() -> None:
     found = robustness(ToneTokenizer(), [(melody([0, 1], [0, 1]), RATE)], transforms=[Gain(0.0)])
     assert [book.chance for book in found.transforms[0].codebooks] == [0.5, 0.5]

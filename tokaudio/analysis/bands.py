@@ -1,12 +1,12 @@
 """Where in the spectrum a codebook acts: what decoding changes when its codes are shuffled over the frames.
 
 A codebook's codes are put in another order while all others stay. The energy of the difference of the two sounds, by
-frequency, shows what the codebook says; the share inside a band is its attribution to that band.
+frequency, shows what the codebook says; the share inside a band is its attribution to that band. Most energy of speech
+lies below 1 kHz, so that the change of each band's own level is told beside it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,8 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tokaudio.analysis.interventions import shuffled
 from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokens import Tokens
+
+N_FFT = 1024
+_FLOOR = 1e-10
 
 
 def codebook_spectrum(
@@ -34,24 +38,65 @@ def codebook_spectrum(
         Energies `[n_fft // 2 + 1]`, summed over items and time.
 
     Raises:
-        ValueError: if there is no such codebook, it has a stride, or the tokens have a depth.
+        AnalysisError: if there is no such codebook, or the tokens have a depth.
 
     Example:
         >>> codec = Tokenizer.from_pretrained("mini-codec")
         >>> codebook_spectrum(codec, codec.encode(torch.zeros(3_200)), 0).shape
         (513,)
     """
-    if not 0 <= index < tokens.spec.num_codebooks:
-        raise ValueError(f"codebook index must be in 0..{tokens.spec.num_codebooks - 1}, got {index}")
-    if tokens.depth is not None or tokens.spec.codebooks[index].stride > 1:
-        raise ValueError("codes can be shuffled frame by frame only without depth and strides")
-    generator = torch.Generator().manual_seed(seed)
-    codes = tokens.codes.clone()
-    for item, length in enumerate(tokens.lengths.tolist()):
-        codes[item, index, :length] = codes[item, index, torch.randperm(length, generator=generator)]
-    changed = dataclasses.replace(tokens, codes=codes)
-    difference = tokenizer.decode(changed).mean(1) - tokenizer.decode(tokens).mean(1)
-    return _energies(difference.double().cpu(), n_fft)
+    changed = tokenizer.decode(shuffled(tokens, index, seed=seed))
+    return difference_spectrum(tokenizer.decode(tokens), changed, n_fft=n_fft)
+
+
+def difference_spectrum(sound: Tensor, changed: Tensor, *, n_fft: int = N_FFT) -> NDArray[np.float64]:
+    """Return the energy of the difference of sounds, by frequency.
+
+    Args:
+        sound: samples `[B, C, S]`; channels are averaged.
+        changed: likewise.
+        n_fft: length of the Hann windows in samples; they overlap by three quarters.
+
+    Returns:
+        Energies `[n_fft // 2 + 1]`, summed over items and time.
+
+    Example:
+        >>> difference_spectrum(torch.zeros(1, 1, 4_096), torch.ones(1, 1, 4_096), n_fft=512).argmax()
+        np.int64(0)
+    """
+    difference = (changed.mean(1) - sound.mean(1)).double().cpu()
+    energies = torch.zeros(n_fft // 2 + 1, dtype=torch.float64)
+    for item in difference:
+        energies += _powers(item, n_fft).sum(0)
+    result: NDArray[np.float64] = energies.numpy()
+    return result
+
+
+def band_levels(
+    sound: Tensor, sample_rate: int, bands: Sequence[tuple[float, float]], *, n_fft: int = N_FFT
+) -> NDArray[np.float64]:
+    """Return the level of each band in dB, window by window; at least -100.
+
+    Args:
+        sound: samples `[B, C, S]`; channels are averaged.
+        sample_rate: in Hz.
+        bands: lowest and highest frequency in Hz of each, the highest not included.
+        n_fft: length of the Hann windows in samples; they overlap by three quarters.
+
+    Returns:
+        Levels `[B, len(bands), windows]`.
+
+    Example:
+        >>> tone = torch.sin(2 * torch.pi * 1_000 * torch.arange(16_000) / 16_000)[None, None]
+        >>> band_levels(tone, 16_000, [(0, 500), (500, 2_000)])[0, :, 20].round().astype(int)
+        array([-100,    0])
+    """
+    powers = torch.stack([_powers(item, n_fft) for item in sound.mean(1).double().cpu()])
+    # A full-scale sine has a power of 1.
+    powers *= 4 / float(torch.hann_window(n_fft, dtype=torch.float64).square().sum() * n_fft)
+    sums = torch.stack([powers[..., torch.from_numpy(inside)].sum(-1) for inside in _inside(sample_rate, bands, n_fft)])
+    levels: NDArray[np.float64] = (10 * torch.log10(sums.clamp_min(_FLOOR))).transpose(0, 1).numpy()
+    return levels
 
 
 def band_attribution(
@@ -70,7 +115,7 @@ def band_attribution(
         Shares `[K, len(bands)]` from 0 to 1; NaN for a codebook that changes nothing.
 
     Raises:
-        ValueError: as `codebook_spectrum`.
+        AnalysisError: as `codebook_spectrum`.
 
     Example:
         >>> codec = Tokenizer.from_pretrained("mini-codec")
@@ -79,22 +124,57 @@ def band_attribution(
         >>> band_attribution(codec, codec.encode(rising), [(0, 4_000), (4_000, 8_001)]).sum(1).round(6).tolist()
         [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    hertz = np.arange(n_fft // 2 + 1) * tokenizer.spec.output_sample_rate / n_fft
+    sound = tokenizer.decode(tokens)
     rows = []
     for index in range(tokens.spec.num_codebooks):
-        energies = codebook_spectrum(tokenizer, tokens, index, seed=seed, n_fft=n_fft)
-        total = float(energies.sum())
-        inside = [float(energies[(hertz >= low) & (hertz < high)].sum()) for low, high in bands]
-        rows.append([share / total if total > 0 else float("nan") for share in inside])
+        changed = tokenizer.decode(shuffled(tokens, index, seed=seed))
+        energies = difference_spectrum(sound, changed, n_fft=n_fft)
+        rows.append(band_shares(energies, tokenizer.spec.output_sample_rate, bands))
     return np.array(rows)
 
 
-def _energies(sound: Tensor, n_fft: int) -> NDArray[np.float64]:
+def band_shares(
+    energies: NDArray[np.float64], sample_rate: int, bands: Sequence[tuple[float, float]]
+) -> NDArray[np.float64]:
+    """Return which share of energies lies in each band; NaN if there is no energy.
+
+    Args:
+        energies: by frequency `[n_fft // 2 + 1]`.
+        sample_rate: in Hz.
+        bands: lowest and highest frequency in Hz of each, the highest not included.
+
+    Example:
+        >>> band_shares(np.array([3.0, 1.0, 0.0]), 8_000, [(0, 1_000), (1_000, 5_000)])
+        array([0.75, 0.25])
+    """
+    total = float(energies.sum())
+    inside = [float(energies[of].sum()) for of in _inside(sample_rate, bands, 2 * (len(energies) - 1))]
+    return np.array([share / total if total > 0 else float("nan") for share in inside])
+
+
+def octaves(sample_rate: int) -> list[tuple[float, float]]:
+    """Return bands from 0 Hz to half the rate, an octave wide each from 500 Hz on, the last one to the end.
+
+    Example:
+        >>> octaves(16_000)
+        [(0.0, 500.0), (500.0, 1000.0), (1000.0, 2000.0), (2000.0, 4000.0), (4000.0, 8001.0)]
+    """
+    edges = [0.0]
+    high = 500.0
+    while high < sample_rate / 2:
+        edges.append(high)
+        high *= 2
+    return list(zip(edges, [*edges[1:], sample_rate / 2 + 1], strict=True))
+
+
+def _inside(sample_rate: int, bands: Sequence[tuple[float, float]], n_fft: int) -> list[NDArray[np.bool_]]:
+    """Return which frequencies `[n_fft // 2 + 1]` lie in each band."""
+    hertz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
+    return [(hertz >= low) & (hertz < high) for low, high in bands]
+
+
+def _powers(sound: Tensor, n_fft: int) -> Tensor:
+    """Return the power spectra `[windows, n_fft // 2 + 1]` of samples `[S]`."""
     padded = torch.nn.functional.pad(sound, (n_fft, n_fft))
     window = torch.hann_window(n_fft, dtype=torch.float64)
-    energies = torch.zeros(n_fft // 2 + 1, dtype=torch.float64)
-    for item in padded:
-        spectra = torch.fft.rfft(item.unfold(0, n_fft, n_fft // 4) * window)
-        energies += spectra.abs().square().sum(0)
-    result: NDArray[np.float64] = energies.numpy()
-    return result
+    return torch.fft.rfft(padded.unfold(0, n_fft, n_fft // 4) * window).abs().square()

@@ -41,6 +41,17 @@ class Estimate:
     value: float
     interval: tuple[float, float] | None
 
+    def within(self, low: float, high: float = math.inf) -> Estimate:
+        """Return the same with an interval that ends where the figure cannot go further.
+
+        Example:
+            >>> Estimate(0.01, (-0.01, 0.03)).within(0.0, 1.0).interval
+            (0.0, 0.03)
+        """
+        if self.interval is None:
+            return self
+        return Estimate(self.value, (max(low, self.interval[0]), min(high, self.interval[1])))
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, None for NaN."""
         known = None if math.isnan(self.value) else self.value

@@ -292,8 +292,8 @@ class _Tally:
         count = len(frames)
         books = tuple(
             CodebookRobustness(
-                found[k],
-                found[count + k],
+                found[k].within(0.0),
+                found[count + k].within(0.0, 1.0),
                 chance=float(self._expected[k] / frames[k]) if frames[k] else float("nan"),
                 frames=int(frames[k]),
             )
