@@ -61,19 +61,24 @@ def test_figures_equal_those_of_whole_tables(groups: int) -> None:
     assert found.correction == 0.0 and found.information.groups == groups
 
 
-def test_the_second_correction_compares_halves_with_the_whole() -> None:
+@pytest.mark.parametrize("groups", [4, 8])
+def test_the_second_correction_compares_parts_with_the_whole(groups: int) -> None:
     random = np.random.default_rng(3)
     joint = planted_joint(random, 40, 8, 1.0)
-    tables = [contingency(*pair) for pair in Corpus(recordings=4, frames=200).draw(random, joint)]
-    halves = np.random.default_rng(5).permutation(4).reshape(2, 2)
-    frames = np.array([table.frames for table in tables])
-    parts = frames[halves].sum(1) / frames.sum()
-    mean = np.mean([twin([tables[n] for n in half])[0] for half in halves], axis=0)
-    wanted = twin(tables)[0]
-    wanted = wanted + (wanted - mean) / (np.mean(1 / parts**2) - 1)
+    tables = [contingency(*pair) for pair in Corpus(recordings=groups, frames=200).draw(random, joint)]
+    order = np.random.default_rng(5).permutation(groups)
+    whole, error = twin(tables)
+    halves, quarters = (
+        np.mean([twin([tables[n] for n in part])[0] for part in order.reshape(parts, -1)], axis=0) - whole
+        for parts in (2, groups // 2 if groups == 4 else 4)
+    )
+    power = np.clip(quarters / halves - 1, 2, 4) if groups == 8 else np.array([4.0, 4.0])
+    correction = halves / (power - 1)
     found = information_interval(tables, splits=1, seed=5)
-    assert_near(torch.tensor([found.information.value, found.share.value]), torch.tensor(wanted).float())
-    assert found.correction == pytest.approx(twin(tables)[0][0] - found.information.value)
+    values = torch.tensor([found.information.value, found.share.value, found.correction])
+    assert_near(values, torch.tensor([*(whole - correction), correction[0]]).float())
+    half = {4: 3.182446, 8: 2.364624}[groups] * np.hypot(error, correction / 3)[0]
+    assert found.information.high == pytest.approx(found.information.value + half, rel=1e-4)
 
 
 @settings(deadline=None, max_examples=40)
