@@ -18,7 +18,7 @@ from tokaudio.nn.windows import Windowed, Windows
 # Frames that run through the blocks of the vocoder together.
 _SLICE = 768
 # Frames of the longest signal whose decompressor sees it at once, and of the pieces of longer ones.
-_WHOLE, _PIECE = 4 * _SLICE, 2 * _SLICE
+_WHOLE, _PIECE = 2 * _SLICE, _SLICE
 
 
 class FocalEncoder(nn.Module):

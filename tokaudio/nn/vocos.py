@@ -186,6 +186,9 @@ class ConvNeXt(nn.Module):
         self.pwconv1 = nn.Linear(channels, intermediate)
         self.pwconv2 = nn.Linear(intermediate, channels)
         self.gamma = nn.Parameter(torch.full((channels,), 1 / layers))
+        # As the stage reads them: weights that are laid out only at first use leave holes in memory.
+        for linear in (self.pwconv1, self.pwconv2):
+            turned(linear.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, T]` to `[B, C, T]`."""

@@ -110,6 +110,8 @@ class GlobalAttention(nn.Module):
         super().__init__()
         self.norm = TimeNorm(channels)
         self.q, self.k, self.v, self.proj_out = (Conv1d(channels, channels, 1) for _ in range(4))
+        for conv in (self.q, self.k, self.v, self.proj_out):
+            turned(conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, T]` to `[B, C, T]`."""

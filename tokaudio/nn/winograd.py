@@ -48,8 +48,12 @@ def factors_of(weight: Tensor) -> Tensor:
         >>> factors_of(torch.zeros(5, 4, 3)).shape
         torch.Size([6, 4, 5])
     """
-    filters = torch.tensor(FILTER, dtype=torch.float64)
-    return torch.einsum("pt,dct->pcd", filters, weight.double()).float().contiguous()
+    filters, exact = torch.tensor(FILTER, dtype=torch.float64), weight.double()
+    factors = torch.empty(len(FILTER), weight.shape[1], weight.shape[0])
+    # One after the other: all of them in float64 would be the most memory that a decoder ever takes.
+    for row, factor in zip(filters, factors, strict=True):
+        factor.copy_((exact @ row).T)
+    return factors
 
 
 def three_taps(steps: Tensor, factors: Tensor, bias: Tensor | None, out: Tensor) -> None:
