@@ -96,7 +96,7 @@ def test_what_does_not_go_together_is_refused() -> None:
     for codes, columns, message in (
         ([1, 2], {}, r"codes are \[2\]; give \[1, T\]"),
         ([[1], [2]], {}, r"codes are \[2, 1\]"),
-        ([[-1]], {}, "codes are -1 to -1"),
+        ([[-2]], {}, "codes are -2 to -2"),
         ([[2**31]], {}, "below 2"),
         ([[1, 2]], {"pitch": [1.0]}, r"pitch is \[1\] for 2 frames"),
     ):

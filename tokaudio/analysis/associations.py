@@ -10,14 +10,14 @@ is to know. Labels of whole recordings (speaker, language, emotion) last long; t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from tokaudio.analysis.attributes import binned
-from tokaudio.analysis.contingency import AnalysisError, Contingency, contingency
+from tokaudio.analysis.contingency import AnalysisError, contingency
 from tokaudio.analysis.information import Information, evaluate
 from tokaudio.analysis.intervals import FEWEST_GROUPS, InformationInterval, information_interval
 from tokaudio.analysis.observing import KINDS, LASTING, Column
@@ -137,23 +137,29 @@ def associations(
     found: list[Association] = []
     for number, codes in enumerate(frames.codes):
         for name, label in labels.items():
-            values = frames.columns[name]
-            found.append(
-                Association(
-                    number,
-                    name,
-                    evaluate(codes, label, seed=seed, repeats=repeats, runs=name in LASTING),
-                    _interval(codes, label, frames.slices, seed),
-                    variance_explained(codes, values, frames.folds) if values.dtype.kind == "f" else None,
-                )
-            )
+            labels_here = np.where(codes < 0, -1, label)
+            one = _association((number, name), codes, labels_here, frames, seed=seed, repeats=repeats)
+            if one is not None:
+                found.append(one)
         if advance is not None:
             advance(number + 1, len(frames.codes))
     return found
 
 
-def _interval(codes: Column, labels: Column, groups: Sequence[slice], seed: int) -> InformationInterval | None:
-    tables: list[Contingency] = [
-        contingency(codes[group], labels[group]) for group in groups if bool((labels[group] >= 0).any())
-    ]
-    return information_interval(tables, seed=seed) if len(tables) >= FEWEST_GROUPS else None
+def _association(
+    place: tuple[int, str], codes: Column, labels: Column, frames: SampledFrames, *, seed: int, repeats: int
+) -> Association | None:
+    """Return one association; None if the frames that have this codebook all have the same label."""
+    if len(np.unique(labels[labels >= 0])) < 2:
+        return None
+    number, name = place
+    known = labels >= 0
+    values = frames.columns[name]
+    tables = [contingency(codes[own], labels[own]) for own in frames.slices if bool(known[own].any())]
+    return Association(
+        number,
+        name,
+        evaluate(codes, labels, seed=seed, repeats=repeats, runs=name in LASTING),
+        information_interval(tables, seed=seed) if len(tables) >= FEWEST_GROUPS else None,
+        variance_explained(codes[known], values[known], frames.folds[known]) if values.dtype.kind == "f" else None,
+    )

@@ -40,7 +40,7 @@ class SampledFrames:
     """Frames in order of their groups; those of a recording are together, in order of time.
 
     Attributes:
-        codes: int32 `[K, N]`.
+        codes: int32 `[K, N]`, -1 for none.
         columns: of each frame `[N]`: int32 labels, -1 for none, or float32 values, NaN for none.
         groups: of recordings, or of stretches of time where recordings are few, from 0 `[N]`.
         recordings: that frames were seen of.
@@ -99,17 +99,17 @@ class FrameSample:
         """Take the frames of one recording.
 
         Args:
-            codes: integers from 0 `[K, T]`.
+            codes: integers `[K, T]`, -1 where a frame does not have a codebook.
             columns: labels (integers, negative for none) or values (floating point, NaN for none) `[T]`, by name.
 
         Raises:
-            AnalysisError: if shapes do not go together, or a code is negative or above 2**31.
+            AnalysisError: if shapes do not go together, or a code is below -1 or not below 2**31.
         """
         rows = integers(codes, "codes")
         if rows.ndim != 2 or self._codebooks not in (None, len(rows)):
             wanted = "[K, T]" if self._codebooks is None else f"[{self._codebooks}, T]"
             raise AnalysisError(f"codes are {list(rows.shape)}; give {wanted}")
-        if rows.size and not 0 <= rows.min() <= rows.max() < 2**31:
+        if rows.size and not -1 <= rows.min() <= rows.max() < 2**31:
             raise AnalysisError(f"codes are {rows.min()} to {rows.max()}; give codes from 0, below 2**31")
         count = rows.shape[1]
         keys = self._random.random((count,))

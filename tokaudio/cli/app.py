@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from tokaudio.cli.analyze import analyze
 from tokaudio.cli.convert import convert
 from tokaudio.cli.decode import decode
 from tokaudio.cli.doctor import doctor
@@ -40,7 +41,7 @@ def _root() -> None:
     """
 
 
-_WITH_EXIT_CODES = ("encode", "decode", "fit-kmeans", "layers", "train")
+_WITH_EXIT_CODES = ("encode", "decode", "fit-kmeans", "layers", "analyze", "train")
 for _name, _command in (
     ("encode", encode),
     ("decode", decode),
@@ -48,6 +49,7 @@ for _name, _command in (
     ("convert", convert),
     ("fit-kmeans", fit_kmeans),
     ("layers", layers),
+    ("analyze", analyze),
     ("train", train),
     ("list", list_command),
     ("info", info),

@@ -1,0 +1,67 @@
+"""`tokaudio analyze`: sound and token files, labels, and what is refused before any work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.support import write_corpus
+from tests.cli.support import Cli, names
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A corpus in `data`, in the current folder."""
+    write_corpus(tmp_path / "data", recordings=8, segments=6)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_sound_and_labels_become_sentences_and_json(place: Path, cli: Cli) -> None:
+    before = names(place)
+    command = ("analyze", "data/all.csv", "-t", "mini-semantic", "--labels", "data/lab")
+    outcome = cli(*command, "--json", "out.json")
+    assert outcome.code == 0 and not outcome.err
+    document = json.loads((place / "out.json").read_text(encoding="utf-8"))
+    lines = outcome.out.splitlines()
+    assert lines[: len(document["sentences"])] == document["sentences"]
+    assert lines[-1].startswith("analysed 8 recordings, ") and lines[-1].endswith(" 0 failures: out.json")
+    assert {row["attribute"] for row in document["information"]} >= {"phone", "speaker", "energy"}
+    assert names(place) == sorted([*before, "out.json"])
+    refused = cli(*command, "--json", "out.json")
+    assert refused.code == 2 and "out.json" in refused.failure
+    assert cli(*command, "-q", "-f", "--json", "out.json", "--max-minutes", "0.1").out == ""
+
+
+def test_token_files_need_no_tokenizer(place: Path, cli: Cli) -> None:
+    assert cli("encode", "data/wav", "-t", "mini-semantic", "-o", "tokens", "-q").code == 0
+    outcome = cli("analyze", "tokens", "--labels", "data/lab")
+    assert outcome.code == 0 and outcome.out.startswith("Codebook 0: phone ")
+    bare = cli("analyze", "tokens/0.npz", "tokens/1.npz")
+    assert bare.code == 0 and bare.out.startswith("There was no sound")
+    assert bare.out.splitlines()[-1].startswith("analysed 2 recordings")
+    assert "leave it out" in cli("analyze", "tokens", "--max-minutes", "1").failure
+
+
+def test_broken_recordings_and_labels_are_reported(place: Path, cli: Cli) -> None:
+    (place / "data/wav/1.wav").write_bytes(b"RIFF")
+    (place / "data/lab/2.lab").write_text("#\n99.0 125 a\n")
+    outcome = cli("analyze", "data/wav", "-t", "mini-semantic", "--labels", "data/lab")
+    assert outcome.code == 1 and len(outcome.failures) == 2
+    assert any("data/wav/1.wav" in line for line in outcome.failures)
+    assert any("2.lab: its labels end at 99.00 s" in line for line in outcome.failures)
+    assert "1 recordings could not be read" in outcome.out
+
+
+def test_misuse_is_refused_before_any_work(place: Path, cli: Cli) -> None:
+    for arguments, code, message in (
+        (("data/wav",), 2, "is sound, which needs a tokenizer"),
+        (("data/wav", "-t", "mini-semantic", "--json", "data"), 2, "is a directory"),
+        (("data/wav", "-t", "mini-semantic", "--json", "none/a.json"), 2, "its directory does not exist"),
+        (("data/wav", "-t", "mini-semantic", "--labels", "data/wav"), 2, r"holds no .TextGrid and no .lab file"),
+        (("data/wav", "-t", "no-such"), 2, "no-such"),
+    ):
+        outcome = cli("analyze", *arguments)
+        assert outcome.code == code and message in outcome.failure, outcome

@@ -1,0 +1,137 @@
+"""The codebook report: everything that was measured about a tokenizer's codes, as an object, JSON, a table and words.
+
+report.sentences()  # what each codebook carries
+report.roles[0].attribute, report.sections["usage"]
+report.to_json(), report.to_dataframe()
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tokaudio import __version__
+from tokaudio.analysis.associations import Association
+from tokaudio.analysis.roles import Role
+from tokaudio.errors import MissingDependencyError, one_line
+
+if TYPE_CHECKING:
+    import pandas
+
+FORMAT = "tokaudio-report"
+VERSION = 1
+
+
+class Section(Protocol):
+    """A part of a report: any frozen dataclass that tells itself as plain values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known about the codes of a tokenizer.
+
+    Attributes:
+        tokenizer: its name, weight fingerprint, rates and codebook sizes.
+        facts: recordings, seconds, frames, and what was left out.
+        associations: what each codebook says about each attribute; empty without audio and labels.
+        roles: of each codebook, in order; empty without audio and labels.
+        sections: further measures by name, such as `usage`; None for one that could not be made.
+        notes: what the reader ought to know about the figures, one sentence each.
+    """
+
+    tokenizer: Mapping[str, Any]
+    facts: Mapping[str, int | float]
+    associations: tuple[Association, ...]
+    roles: tuple[Role, ...]
+    sections: Mapping[str, Section | None]
+    notes: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """Return what each codebook carries, one sentence for each codebook."""
+        return [role.sentence() for role in self.roles]
+
+    def at(self, codebook: int, attribute: str) -> Association | None:
+        """Return what one codebook says about one attribute; None if it was not measured.
+
+        Args:
+            codebook: its number, from 0.
+            attribute: such as `pitch` or `phone`.
+        """
+        wanted = (codebook, attribute)
+        return next((one for one in self.associations if (one.codebook, one.attribute) == wanted), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values; figures that do not exist are None."""
+        document = {
+            "format": FORMAT,
+            "version": VERSION,
+            "tokaudio": __version__,
+            "tokenizer": dict(self.tokenizer),
+            "facts": dict(self.facts),
+            "sentences": self.sentences(),
+            "roles": [role.to_dict() for role in self.roles],
+            "information": [one.to_dict() for one in self.associations],
+            "sections": {name: None if part is None else part.to_dict() for name, part in self.sections.items()},
+            "notes": list(self.notes),
+        }
+        plain: dict[str, Any] = _plain(document)
+        return plain
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat row for each codebook and attribute: what `to_dataframe` is made of."""
+        return [_plain(_row(one)) for one in self.associations]
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return a table with a row for each codebook and attribute.
+
+        Raises:
+            MissingDependencyError: if pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            text = one_line("pandas", "is not installed", "run: pip install pandas, or use rows()")
+            raise MissingDependencyError(text) from error
+        return pandas.DataFrame(self.rows())
+
+
+def _row(one: Association) -> dict[str, Any]:
+    share = None if one.interval is None else one.interval.share
+    return {
+        "codebook": one.codebook,
+        "attribute": one.attribute,
+        "score": one.score,
+        "low": None if share is None else share.low,
+        "high": None if share is None else share.high,
+        "settled": None if one.interval is None else one.interval.settled,
+        "floor": one.floor,
+        "beyond_chance": one.beyond_chance,
+        "bits": one.information.plain if one.interval is None else one.interval.information.value,
+        "entropy": one.information.entropy,
+        "pnmi": one.information.pnmi,
+        "phone_purity": one.information.phone_purity,
+        "cluster_purity": one.information.cluster_purity,
+        "variance_explained": one.variance,
+        "frames": one.information.frames,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of which JSON can be made: no tuples, and None for what is not finite."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

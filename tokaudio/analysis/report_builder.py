@@ -1,0 +1,145 @@
+"""A codebook report put together from recordings that come one after the other.
+
+builder = ReportBuilder(tokenizer.spec)
+builder.add(tokens, heard, annotation)
+builder.finish().sentences()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tokaudio.analysis.annotations import Annotation
+from tokaudio.analysis.associations import associations, labels_of
+from tokaudio.analysis.codebook_report import Report
+from tokaudio.analysis.observing import Heard, named, vocabularies
+from tokaudio.analysis.roles import roles
+from tokaudio.analysis.sampling import LIMIT, FrameSample
+from tokaudio.errors import TokensError, one_line
+from tokaudio.spec import TokenizerSpec
+from tokaudio.tokens import Tokens
+
+
+class ReportBuilder:
+    """Puts a report together from recordings that come one after the other.
+
+    Args:
+        spec: of the tokenizer.
+        fingerprint: of its weights.
+        limit: frames that information is computed from at most.
+        seed: of everything random.
+
+    Example:
+        >>> import torch
+        >>> from tokaudio.spec import CodebookSpec
+        >>> builder = ReportBuilder(TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(8),)))
+        >>> for number in range(30):
+        ...     codes = torch.arange(60).roll(number)[None] % 8
+        ...     known = Annotation(facts={"speaker": str(number % 2)})
+        ...     builder.add(Tokens.from_codes(codes, builder.spec), None, known)
+        >>> builder.finish().sentences()
+        ['Codebook 0: nothing that can be told from chance.']
+    """
+
+    def __init__(self, spec: TokenizerSpec, *, fingerprint: str = "", limit: int = LIMIT, seed: int = 0) -> None:
+        self.spec, self._fingerprint, self._seed = spec, fingerprint, seed
+        self._sample = FrameSample(limit, seed=seed)
+        self._vocabularies = vocabularies()
+        self._heard = self._unknown = 0
+        self._seconds = 0.0
+        self.frames = self.failed = self.unlabelled = 0
+
+    def add(self, tokens: Tokens, heard: Heard | None, annotation: Annotation | None) -> None:
+        """Take one recording.
+
+        Args:
+            tokens: of one item, of this tokenizer.
+            heard: what can be heard in it; None where there is no sound.
+            annotation: what is known about it; None for nothing.
+
+        Raises:
+            TokensError: if the tokens are another tokenizer's, or not of one item.
+        """
+        if tokens.spec.name != self.spec.name or tokens.spec.codebooks != self.spec.codebooks:
+            problem = f"its tokens were made by {tokens.spec.name} with other codebooks than {self.spec.name}'s"
+            raise TokensError(one_line("tokens", problem, "analyse the tokens of one tokenizer at a time"))
+        if len(tokens) != 1:
+            raise TokensError(f"{len(tokens)} items; give one at a time")
+        codes = tokens.codes.masked_fill(~tokens.code_mask, -1)[0, :, : int(tokens.lengths[0])].cpu().numpy()
+        count = codes.shape[1]
+        columns = {} if heard is None else heard.columns(self.spec, count)
+        if annotation is not None:
+            labels, unknown = named(annotation, self._vocabularies, self.spec, count)
+            columns |= labels
+            self._unknown += unknown
+        self._sample.add(codes, columns)
+        self._heard += heard is not None
+        self._seconds += int(tokens.num_samples[0]) / self.spec.sample_rate
+        self.frames += count
+
+    def finish(self, measured: Callable[[int, int], None] | None = None) -> Report:
+        """Return the report.
+
+        Args:
+            measured: called with how many codebooks are done, and how many there are.
+
+        Raises:
+            AnalysisError: if there is no frame.
+        """
+        frames = self._sample.finish()
+        labels, missing = labels_of(frames.columns)
+        found = associations(frames, seed=self._seed, advance=measured) if labels else []
+        notes = [f"Left out: {note}" for note in missing]
+        if not self._heard:
+            notes.append("There was no sound: nothing is said about pitch, energy and the spectrum.")
+        if frames.seen > frames.codes.shape[1]:
+            notes.append(f"Information is of {frames.codes.shape[1]} frames, drawn at random from {frames.seen}.")
+        if not frames.by_recording and found:
+            notes.append(
+                f"{frames.recordings} recordings are few: intervals are from stretches of time, as if these were "
+                "recordings of their own, and are too narrow for other voices and rooms."
+            )
+        return Report(
+            _facts_of(self.spec, self._fingerprint),
+            self._facts(frames.codes.shape[1]),
+            tuple(found),
+            roles(found),
+            {},
+            (*notes, *self._excluded()),
+        )
+
+    def _facts(self, sampled: int) -> dict[str, int | float]:
+        named = {f"different_{kind}s": len(one.names) for kind, one in self._vocabularies.items() if one.names}
+        return {
+            "recordings": self._sample.recordings,
+            "seconds": self._seconds,
+            "frames": self.frames,
+            "sampled_frames": sampled,
+            "failed_recordings": self.failed,
+            "unlabelled_recordings": self.unlabelled,
+            "unknown_label_frames": self._unknown,
+            **named,
+            "seed": self._seed,
+        }
+
+    def _excluded(self) -> Iterator[str]:
+        if self.failed:
+            yield f"{self.failed} recordings could not be read and were left out."
+        if self.unlabelled:
+            yield f"{self.unlabelled} recordings have labels that could not be used; their frames count elsewhere only."
+        if self._unknown:
+            yield f"{self._unknown} labels of frames are unknown ones (spn and the like) and were left out."
+
+
+def _facts_of(spec: TokenizerSpec, fingerprint: str) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "kind": spec.kind,
+        "fingerprint": fingerprint,
+        "sample_rate": spec.sample_rate,
+        "frame_rate": float(spec.frame_rate),
+        "bitrate_bps": spec.bitrate_bps,
+        "codebook_sizes": list(spec.codebook_sizes),
+        "codebook_roles": [codebook.role for codebook in spec.codebooks],
+    }

@@ -1,0 +1,195 @@
+"""Making the codebook report of a tokenizer: from sound, with or without labels, or from saved tokens alone.
+
+    report(tokenizer, "manifest.jsonl", labels="alignments/").sentences()
+    report_tokens(["a.npz", "b.npz"]).sections["usage"]
+
+Recordings are taken one at a time, in random order; what is kept of them does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tokaudio.analysis.annotations import Annotation, Annotations, facts_of, read_annotations
+from tokaudio.analysis.codebook_report import Report
+from tokaudio.analysis.contingency import AnalysisError
+from tokaudio.analysis.observing import Heard, hear
+from tokaudio.analysis.report_builder import ReportBuilder
+from tokaudio.analysis.sampling import LIMIT
+from tokaudio.analysis.sounds import Clip, Sound, sounds_of
+from tokaudio.audio import AudioReader, as_audio
+from tokaudio.audio.manifest import Recording
+from tokaudio.errors import TokaudioError
+from tokaudio.storage import load_tokens
+from tokaudio.tokenizers.base import Tokenizer
+from tokaudio.tokens import Tokens
+
+_FEW_FRAMES = 20
+
+
+class Listener:
+    """Hears how a report goes on; this one does nothing."""
+
+    def read(self, name: str, seconds: float, error: TokaudioError | None) -> None:
+        """A recording was read, or could not be."""
+
+    def unlabelled(self, name: str, error: TokaudioError) -> None:
+        """The labels of a recording could not be used."""
+
+    def measured(self, done: int, total: int) -> None:
+        """So many codebooks of all are done; none at the start."""
+
+
+def report(
+    tokenizer: Tokenizer,
+    audio: Any,
+    labels: Annotations | str | os.PathLike[str] | None = None,
+    *,
+    sample_rate: int | None = None,
+    max_minutes: float | None = None,
+    limit: int = LIMIT,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> Report:
+    """Encode sound and measure what the codes say about it.
+
+    Args:
+        tokenizer: whose codes are meant; it need not decode.
+        audio: a path, a manifest, a `Recording`, samples `[S]` or `[C, S]`, or a list of any of these; recordings that
+            cannot be read are left out and counted.
+        labels: what is known about the recordings, or where it is written (see `read_annotations`); columns speaker,
+            language and emotion of a manifest of audio count without it.
+        sample_rate: of samples, in Hz.
+        max_minutes: of audio, drawn by the seed; None for all.
+        limit: frames that information is computed from at most.
+        seed: of everything random.
+        listener: hears how it goes on.
+
+    Raises:
+        AnalysisError: if nothing can be read, or labels cannot.
+        AudioError: if a manifest cannot be read.
+
+    Example:
+        >>> import torch
+        >>> codec = Tokenizer.from_pretrained("mini-codec")
+        >>> sweep = torch.sin(torch.linspace(0, 200, 48_000) ** 2 / 10) * torch.linspace(0, 0.5, 48_000)
+        >>> found = report(codec, sweep, sample_rate=16_000)
+        >>> len(found.roles), found.facts["frames"]
+        (8, 150)
+    """
+    known = _annotations(labels)
+    hears = listener or Listener()
+    sounds = list(sounds_of(audio, sample_rate))
+    builder = ReportBuilder(tokenizer.spec, fingerprint=tokenizer.fingerprint, limit=limit, seed=seed)
+    seconds = 0.0
+    for number in np.random.default_rng(seed).permutation(len(sounds)):
+        if max_minutes is not None and seconds >= 60 * max_minutes:
+            break
+        sound = sounds[number]
+        name = sound.name if isinstance(sound, Clip) else str(sound.path)
+        try:
+            tokens, heard = _encoded(tokenizer, sound)
+        except TokaudioError as error:
+            builder.failed += 1
+            hears.read(name, 0.0, error)
+            continue
+        seconds += heard.seconds
+        builder.add(tokens, heard, _known(known, sound, heard.seconds, builder, hears))
+        hears.read(name, heard.seconds, None)
+    _require_frames(builder, len(sounds))
+    hears.measured(0, tokenizer.spec.num_codebooks)
+    return builder.finish(hears.measured)
+
+
+def report_tokens(
+    tokens: Iterable[Tokens | str | os.PathLike[str]],
+    labels: Annotations | str | os.PathLike[str] | None = None,
+    *,
+    limit: int = LIMIT,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> Report:
+    """Measure what saved tokens say, without their sound.
+
+    Args:
+        tokens: of one tokenizer, or files of them.
+        labels: as for `report`, found by the names of the files.
+        limit: frames that information is computed from at most.
+        seed: of everything random.
+        listener: hears how it goes on.
+
+    Raises:
+        AnalysisError: if there is nothing to read.
+        TokensError: if tokens are of different tokenizers.
+
+    Example:
+        >>> import torch
+        >>> codec = Tokenizer.from_pretrained("mini-codec")
+        >>> found = report_tokens([codec.encode(torch.randn(16_000) / 10)])
+        >>> found.facts["frames"], found.roles
+        (50, ())
+    """
+    known = _annotations(labels)
+    hears = listener or Listener()
+    builder: ReportBuilder | None = None
+    count = failed = 0
+    for one in tokens:
+        count += 1
+        name = f"item {count}" if isinstance(one, Tokens) else os.fspath(one)
+        try:
+            item = one if isinstance(one, Tokens) else load_tokens(one)
+        except TokaudioError as error:
+            failed += 1
+            hears.read(name, 0.0, error)
+            continue
+        if builder is None:
+            builder = ReportBuilder(item.spec, fingerprint=item.fingerprint, limit=limit, seed=seed)
+        for part in item:
+            seconds = int(part.num_samples[0]) / item.spec.sample_rate
+            builder.add(part, None, _known(known, Recording(Path(name), name), seconds, builder, hears))
+            hears.read(name, seconds, None)
+    if builder is None:
+        raise AnalysisError(f"none of {count} token files can be read; give tokens")
+    builder.failed = failed
+    _require_frames(builder, count)
+    hears.measured(0, builder.spec.num_codebooks)
+    return builder.finish(hears.measured)
+
+
+def _require_frames(builder: ReportBuilder, given: int) -> None:
+    if builder.frames < _FEW_FRAMES:
+        problem = f"{given} recordings were given and {builder.failed} of them could not be read"
+        raise AnalysisError(f"there are {builder.frames} frames: {problem}; give more audio")
+
+
+def _annotations(labels: Annotations | str | os.PathLike[str] | None) -> Annotations:
+    if labels is None:
+        return Annotations()
+    return labels if isinstance(labels, Annotations) else read_annotations(labels)
+
+
+def _encoded(tokenizer: Tokenizer, sound: Sound) -> tuple[Tokens, Heard]:
+    if isinstance(sound, Clip):
+        samples = as_audio(sound.samples).samples
+        return tokenizer.encode(samples, sound.sample_rate), hear([samples], sound.sample_rate, tokenizer.spec)
+    tokens = tokenizer.encode(sound.path)
+    with AudioReader(sound.path) as reader:
+        return tokens, hear(reader.blocks(), reader.sample_rate, tokenizer.spec)
+
+
+def _known(known: Annotations, sound: Sound, seconds: float, builder: ReportBuilder, listener: Listener) -> Annotation:
+    """Return what is known about a recording; labels that do not fit it are counted, and the listener hears of them."""
+    recording = sound.recording if isinstance(sound, Clip) else sound
+    try:
+        found = known.of(recording)
+        found.check(seconds)
+    except AnalysisError as error:
+        builder.unlabelled += 1
+        listener.unlabelled(str(recording.path), error)
+        return Annotation(facts=facts_of(recording.facts))
+    return found

@@ -1,0 +1,74 @@
+"""What `analyze` shows while it works and says at the end."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import Self
+
+from tokaudio.analysis.codebook_report import Report as CodebookReport
+from tokaudio.analysis.reporting import Listener
+from tokaudio.cli.failures import DONE, SOME_FAILED, printable
+from tokaudio.cli.progress import Meter, meter
+from tokaudio.cli.report import Report, emit
+from tokaudio.errors import TokaudioError
+
+
+class AnalysisProgress(Listener):
+    """Two bars, one for recordings and one for codebooks, and a line for every recording that fails.
+
+    Args:
+        report: takes the failures.
+        recordings: how many there are.
+        minutes: of audio that are read at most; None for all.
+    """
+
+    def __init__(self, report: Report, recordings: int, minutes: float | None) -> None:
+        self._report, self._count, self._minutes = report, recordings, minutes
+        self._show = sys.stderr.isatty() and not report.quiet
+        self._bars = ExitStack()
+        self._meter = Meter()
+
+    def __enter__(self) -> Self:
+        size = self._count if self._minutes is None else round(60 * self._minutes)
+        self._start("read", size, self._count)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._report.write = None
+        self._bars.close()
+
+    def read(self, name: str, seconds: float, error: TokaudioError | None) -> None:
+        """Show one more recording."""
+        if error is not None:
+            self._report.fail(name, error)
+        self._meter.advance(1 if self._minutes is None else seconds, seconds)
+        self._meter.file_done()
+
+    def unlabelled(self, name: str, error: TokaudioError) -> None:
+        """Report labels that cannot be used."""
+        self._report.fail(name, error)
+
+    def measured(self, done: int, total: int) -> None:
+        """Show one more codebook; none at the start."""
+        if done:
+            self._meter.advance(1, 0.0)
+            self._meter.file_done()
+        else:
+            self._bars.close()
+            self._start("measured", total, total)
+
+    def _start(self, verb: str, size: int, count: int) -> None:
+        self._meter = self._bars.enter_context(meter(verb, size, count, show=self._show))
+        self._report.write = self._meter.write
+
+
+def tell(found: CodebookReport, output: str | None, report: Report) -> int:
+    """Print what was found, and return the exit code."""
+    if not report.quiet:
+        for line in (*found.sentences(), *found.notes):
+            emit(printable(line))
+        minutes, recordings = found.facts["seconds"] / 60, found.facts["recordings"]
+        where = "" if output is None else f": {printable(output)}"
+        emit(f"analysed {recordings} recordings, {minutes:.1f} min, {len(report.failures)} failures{where}")
+    return SOME_FAILED if report.failures else DONE
