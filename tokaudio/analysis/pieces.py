@@ -59,10 +59,6 @@ class Pieces:
         learned, held_out = (sum(one.shape[1] for one in side) for side in self._sides)
         return learned, held_out
 
-    def codes(self) -> Integers:
-        """Return the codes `[K, N]` of all stretches, -1 where a frame does not have a codebook."""
-        return np.concatenate([codes for side in self._sides for codes in side], axis=1).astype(np.int64)
-
     def learned(self, codebook: int) -> list[Integers]:
         """Return the codes `[n]` of one codebook, at its own rate, of each stretch to learn from."""
         return self._rows(0, codebook)

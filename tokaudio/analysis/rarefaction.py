@@ -54,21 +54,6 @@ class Rarefaction:
         return asdict(self) | {"curve": [list(pair) for pair in self.curve], "utilisation": self.utilisation}
 
 
-@dataclass(frozen=True, slots=True)
-class Rarefactions:
-    """How the different codes of each codebook grow; None for one of which no code was seen.
-
-    Attributes:
-        codebooks: each one's growth.
-    """
-
-    codebooks: tuple[Rarefaction | None, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON."""
-        return {"codebooks": [one and one.to_dict() for one in self.codebooks]}
-
-
 def expected_codes(times: ArrayLike, drawn: ArrayLike) -> NDArray[np.float64]:
     """Return how many different codes are expected among some that are drawn (Hurlbert 1971).
 

@@ -5,7 +5,7 @@ for codes in recordings:
     counter.add(codes)
 runs = counter.finish()
 runs.codebooks[0].mean, runs.together.dedup_ratio
-temporal_redundancy(pieces).codebooks[0].share
+temporal_redundancy(pieces)[0].share
 """
 
 from __future__ import annotations
@@ -78,21 +78,6 @@ class Runs:
         return {"codebooks": [one.to_dict() for one in self.codebooks], "together": self.together.to_dict()}
 
 
-@dataclass(frozen=True, slots=True)
-class TemporalRedundancy:
-    """What each code tells about the next one of its codebook; None where the same code always follows.
-
-    Attributes:
-        codebooks: `share` of each is adjusted for chance.
-    """
-
-    codebooks: tuple[Information | None, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON."""
-        return {"codebooks": [one and asdict(one) | {"share": one.share} for one in self.codebooks]}
-
-
 class _Lengths:
     def __init__(self) -> None:
         self.counts = np.zeros(_LONGEST + 1, dtype=np.int64)
@@ -161,7 +146,7 @@ class RunCounter:
         return Runs(tuple(one.finish() for one in self._codebooks), self._together.finish())
 
 
-def temporal_redundancy(pieces: Pieces, *, seed: int = 0, repeats: int = 3) -> TemporalRedundancy:
+def temporal_redundancy(pieces: Pieces, *, seed: int = 0, repeats: int = 3) -> tuple[Information | None, ...]:
     """Return what each code tells about the next one: `H(q_t) - H(q_t | q_t-1)`, which is `I(q_t; q_t-1)`.
 
     Counted pairs tell too much, the more so the larger the codebook; `share` is adjusted for chance, and what a model
@@ -172,12 +157,15 @@ def temporal_redundancy(pieces: Pieces, *, seed: int = 0, repeats: int = 3) -> T
         seed: of the floor.
         repeats: of the floor.
 
+    Returns:
+        Of each codebook; None where the same code always follows.
+
     Example:
         >>> from tokaudio.analysis.pieces import PieceSample
         >>> from tokaudio.spec import CodebookSpec
         >>> sample = PieceSample(TokenizerSpec("toy", "semantic", 16_000, 320, (CodebookSpec(8),)))
         >>> sample.add([[0, 1, 2, 3] * 200])
-        >>> (found,) = temporal_redundancy(sample.finish()).codebooks
+        >>> (found,) = temporal_redundancy(sample.finish())
         >>> round(found.entropy, 2), round(found.share, 2)
         (2.0, 1.0)
     """
@@ -188,7 +176,7 @@ def temporal_redundancy(pieces: Pieces, *, seed: int = 0, repeats: int = 3) -> T
         after = np.concatenate([row[1:] for row in rows] or [before])
         known = after.size > 0 and bool((after != after[0]).any())
         found.append(evaluate(before, after, seed=seed, repeats=repeats) if known else None)
-    return TemporalRedundancy(tuple(found))
+    return tuple(found)
 
 
 def _begins(changes: ArrayLike) -> Integers:
