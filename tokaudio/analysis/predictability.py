@@ -29,7 +29,7 @@ ORDER = 4
 MERGES = 1_000
 """Ids that BPE adds to the codes."""
 # A discount of 0 would hold unseen codes for impossible, one of 1 would believe nothing that was seen.
-_LEAST_DISCOUNT, _MOST_DISCOUNT = 1e-3, 0.99
+_LEAST_DISCOUNT, _MOST_DISCOUNT = 0.1, 0.99
 
 Floats = NDArray[np.float64]
 
