@@ -33,7 +33,9 @@ def test_it_equals_the_formula_in_whole_numbers(times: list[int], data: st.DataO
     total = sum(times)
     drawn = data.draw(st.integers(0, total))
     wanted = sum(1 - comb(total - n, drawn) / comb(total, drawn) for n in times)
-    assert_near(torch.tensor(expected_codes([*times, 0], [drawn])), torch.tensor([wanted], dtype=torch.float64), within=1e-9)
+    assert_near(
+        torch.tensor(expected_codes([*times, 0], [drawn])), torch.tensor([wanted], dtype=torch.float64), within=1e-9
+    )
 
 
 @settings(deadline=None)
