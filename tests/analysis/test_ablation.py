@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.analysis.toys import RATE, ToneTokenizer, melody, random_melody
+from tests.analysis.tones import RATE, ToneTokenizer, melody, random_melody
 from tokaudio.analysis.ablation import MEL_DISTANCE, AblationMeter, Metric, ablation
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.errors import TokensError

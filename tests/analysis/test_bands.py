@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.analysis.toys import ToneTokenizer, melody
+from tests.analysis.tones import ToneTokenizer, melody
 from tokaudio.analysis.bands import (
     band_attribution,
     band_levels,

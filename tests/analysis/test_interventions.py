@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.toys import ToneTokenizer
+from tests.analysis.tones import ToneTokenizer
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.interventions import constant, mean_codes, shares_space, shuffled, swapped
 from tokaudio.spec import CodebookSpec, TokenizerSpec

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.toys import HOP, LEVELS, RATE, TONES, ToneTokenizer, melody, random_melody
+from tests.analysis.tones import HOP, LEVELS, RATE, TONES, ToneTokenizer, melody, random_melody
 from tokaudio.analysis import code_statistics
 from tokaudio.analysis.code_statistics import CodeStatistics, pitch_bins
 from tokaudio.analysis.contingency import AnalysisError

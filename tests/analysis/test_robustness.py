@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from tests.analysis.toys import HOP, RATE, ToneTokenizer, melody, random_melody
+from tests.analysis.tones import HOP, RATE, ToneTokenizer, melody, random_melody
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.robustness import STANDARD, Robustness, RobustnessMeter, present, robustness
 from tokaudio.analysis.transforms import (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.analysis.toys import HOP, RATE, TONES, ToneTokenizer, melody
+from tests.analysis.tones import HOP, RATE, TONES, ToneTokenizer, melody
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.swaps import swap_test
 from tokaudio.errors import TokensError
