@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ from tokaudio.tokenizers.base import Streaming
 from tokaudio.tokenizers.building import build
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.mimi_files import PREFER, layout_of, our_tensors
-from tokaudio.tokenizers.families.mimi_sizes import sizes_of
+from tokaudio.tokenizers.families.mimi_sizes import encoder_config, network_of, sizes_of
 from tokaudio.tokenizers.published import PublishedSource
 
 # Where the two implementations of Mimi differ: what completes the last frame of a signal.
@@ -98,9 +97,7 @@ class Mimi(Codec):
             CheckpointError: if a field is missing, unknown or impossible.
         """
         try:
-            fixed = {"causal": True, "lstm_layers": 0}
-            network = SEANet(**{"padding": "zeros", **config["network"], **fixed})
-            network = dataclasses.replace(network, ratios=tuple(network.ratios))
+            network = network_of(config["network"])
             quantizer = SplitResidualVectorQuantizer(network.dimension, **config["quantizer"])
             options = {name: config[name] for name in ("stride", "depthwise", "fill") if name in config}
             sizes = TransformerSizes(**config["transformer"])
@@ -110,19 +107,11 @@ class Mimi(Codec):
 
     def config(self) -> dict[str, Any]:
         """Return the family's name and sizes."""
-        fixed = ("causal", "lstm_layers", "bidirectional", "trim_right_ratio", "activation", "norm")
-        quantizer = self.quantizer
+        quantizer, size = self.quantizer, self.spec.codebook_sizes[0]
         assert isinstance(quantizer, SplitResidualVectorQuantizer)
         return {
             "family": self.FAMILY,
-            "network": {name: value for name, value in dataclasses.asdict(self.network).items() if name not in fixed},
-            "transformer": dataclasses.asdict(self.transformer),
-            "quantizer": {
-                "codebook_size": self.spec.codebook_sizes[0],
-                "num_codebooks": self.spec.num_codebooks,
-                "num_semantic": quantizer.num_semantic,
-                "codebook_dim": quantizer.semantic.chain.dim,
-            },
+            **encoder_config(self.network, self.transformer, quantizer, codebook_size=size),
             "stride": self.frame_stride,
             "depthwise": self.depthwise,
             "fill": self.fill,

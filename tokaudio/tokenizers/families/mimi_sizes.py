@@ -6,6 +6,7 @@ model's: what the shapes of tensors do not show is then what their package suppo
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,9 @@ from typing import Any
 from tokaudio.checkpoints.configs import read_mapping
 from tokaudio.errors import CheckpointError, one_line
 from tokaudio.nn.conv import Padding
+from tokaudio.nn.mimi import TransformerSizes
+from tokaudio.nn.seanet import SEANet
+from tokaudio.quantizers import SplitResidualVectorQuantizer
 from tokaudio.tokenizers.families.fields import Fields
 from tokaudio.tokenizers.families.mimi_files import BOOK_PARTS, CODEBOOK, PREFER, Layout
 from tokaudio.tokenizers.published import PublishedSource
@@ -223,3 +227,35 @@ def _require(fields: Fields, name: str, value: Any, wanted: Any) -> None:
     if value != wanted:
         problem = f"has {name} {ascii(value)[:60]} in its configuration"
         raise CheckpointError(one_line(fields.where, problem, f"only {wanted!r} is known of Mimi"))
+
+
+# --- our own configuration, which Qwen3-TTS's encoder shares -------------------------------------------------------
+
+_FIXED = ("causal", "lstm_layers", "bidirectional", "trim_right_ratio", "activation", "norm")
+
+
+def network_of(fields: Mapping[str, Any]) -> SEANet:
+    """Return the convolutions of Mimi with such sizes.
+
+    Raises:
+        TypeError: a field is unknown.
+        ValueError: a size is impossible.
+    """
+    network = SEANet(**{"padding": "zeros", **fields, "causal": True, "lstm_layers": 0})
+    return dataclasses.replace(network, ratios=tuple(network.ratios))
+
+
+def encoder_config(
+    network: SEANet, transformer: TransformerSizes, quantizer: SplitResidualVectorQuantizer, *, codebook_size: int
+) -> dict[str, Any]:
+    """Return the configuration of an encoder and its quantizer, without what is the same in every Mimi."""
+    return {
+        "network": {name: value for name, value in dataclasses.asdict(network).items() if name not in _FIXED},
+        "transformer": dataclasses.asdict(transformer),
+        "quantizer": {
+            "codebook_size": codebook_size,
+            "num_codebooks": quantizer.num_codebooks,
+            "num_semantic": quantizer.num_semantic,
+            "codebook_dim": quantizer.semantic.chain.dim,
+        },
+    }

@@ -19,6 +19,7 @@ from tokaudio.tokenizers.base import Streaming
 from tokaudio.tokenizers.building import build
 from tokaudio.tokenizers.codec import Codec
 from tokaudio.tokenizers.families.fields import known_facts
+from tokaudio.tokenizers.families.mimi_sizes import encoder_config, network_of
 from tokaudio.tokenizers.families.qwen3tts_files import MARKS, QwenSizes, our_tensors, sizes_of
 from tokaudio.tokenizers.published import PublishedSource
 
@@ -107,8 +108,7 @@ class Qwen3TTS(Codec):
             CheckpointError: if a field is missing, unknown or impossible.
         """
         try:
-            network = SEANet(**{"padding": "zeros", **config["network"], "causal": True, "lstm_layers": 0})
-            network = dataclasses.replace(network, ratios=tuple(network.ratios))
+            network = network_of(config["network"])
             decoder = DecoderSizes(**config["decoder"])
             quantizer = config["quantizer"]
             width = {"codebook_dim": decoder.vector_dim // 2, **config.get("words", {})}
@@ -127,19 +127,11 @@ class Qwen3TTS(Codec):
 
     def config(self) -> dict[str, Any]:
         """Return the family's name and sizes."""
-        fixed = ("causal", "lstm_layers", "bidirectional", "trim_right_ratio", "activation", "norm")
-        quantizer = self.quantizer
+        quantizer, size = self.quantizer, self.spec.codebook_sizes[0]
         assert isinstance(quantizer, SplitResidualVectorQuantizer)
         return {
             "family": self.FAMILY,
-            "network": {name: value for name, value in dataclasses.asdict(self.network).items() if name not in fixed},
-            "transformer": dataclasses.asdict(self.transformer),
-            "quantizer": {
-                "codebook_size": self.spec.codebook_sizes[0],
-                "num_codebooks": self.spec.num_codebooks,
-                "num_semantic": quantizer.num_semantic,
-                "codebook_dim": quantizer.semantic.chain.dim,
-            },
+            **encoder_config(self.network, self.transformer, quantizer, codebook_size=size),
             "words": {"codebook_dim": self.words.semantic.chain.dim},
             "decoder": dataclasses.asdict(self.decoder_sizes),
             "stride": self.frame_stride,
