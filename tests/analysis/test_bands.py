@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -15,8 +13,8 @@ from tokaudio.analysis.bands import (
     band_shares,
     codebook_spectrum,
     difference_spectrum,
-    octaves,
 )
+from tokaudio.audio.attributes import octave_bands
 
 RATE = 16_000
 
@@ -47,11 +45,13 @@ def test_the_difference_is_where_the_sounds_differ() -> None:
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
-def test_octaves_cover_everything_once(rate: int) -> None:
-    bands = octaves(rate)
-    assert bands[0][0] == 0 and bands[-1][1] > rate / 2
-    assert all(one[1] == other[0] for one, other in itertools.pairwise(bands))
-    assert band_shares(np.ones(513), rate, bands).sum() == pytest.approx(1)
+@pytest.mark.parametrize("n_fft", [512, 1024])
+def test_octaves_hold_every_frequency_once(rate: int, n_fft: int) -> None:
+    bands = octave_bands(rate)
+    assert band_shares(np.ones(n_fft // 2 + 1), rate, bands).sum() == pytest.approx(1, abs=1e-12)
+    highest = np.zeros(n_fft // 2 + 1)
+    highest[-1] = 1
+    assert band_shares(highest, rate, bands).tolist() == [0.0] * (len(bands) - 1) + [1.0]
 
 
 def test_each_codebook_of_the_toy_is_found_where_it_acts() -> None:

@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tokaudio.analysis.ablation_results import Ablation, BandAttribution, LeftOut, Prefix, Way
-from tokaudio.analysis.bands import band_levels, band_shares, difference_spectrum, octaves
+from tokaudio.analysis.bands import band_levels, band_shares, difference_spectrum
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.excerpts import MAX_SECONDS, excerpt
 from tokaudio.analysis.interventions import constant, mean_codes, shares_space, shuffled
 from tokaudio.analysis.ratios import Estimate, RatioSums
 from tokaudio.audio import resample
+from tokaudio.audio.attributes import octave_bands
 from tokaudio.metrics.spectral import mel_distance
 from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokens import Tokens
@@ -70,7 +71,7 @@ class AblationMeter:
     Args:
         tokenizer: that decodes.
         metrics: of different names.
-        bands: lowest and highest frequency in Hz of each; None for octaves.
+        bands: lowest and highest frequency in Hz of each; None for octaves from 500 Hz on.
         max_seconds: of each recording; what comes later is not used.
         seed: of the shuffling.
 
@@ -101,7 +102,7 @@ class AblationMeter:
             raise AnalysisError(f"metrics are {names}; give at least one, each once")
         self.tokenizer, self._metrics, self._max_seconds, self._seed = tokenizer, tuple(metrics), max_seconds, seed
         self._spec = tokenizer.spec
-        self._bands = tuple(octaves(self._spec.output_sample_rate) if bands is None else bands)
+        self._bands = tuple(octave_bands(self._spec.output_sample_rate) if bands is None else bands)
         count, kinds = self._spec.num_codebooks, len(names)
         self._counts = range(tokenizer.least_codebooks, count + 1)
         self._tables = tokenizer.codebooks()
@@ -222,7 +223,7 @@ def ablation(
         tokenizer: that decodes.
         recordings: audio (samples or a path) and sample rate of each, None for a path.
         metrics: of different names.
-        bands: lowest and highest frequency in Hz of each; None for octaves.
+        bands: lowest and highest frequency in Hz of each; None for octaves from 500 Hz on.
         max_seconds: of each recording.
         seed: of the shuffling.
 

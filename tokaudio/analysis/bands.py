@@ -121,7 +121,7 @@ def band_attribution(
         >>> codec = Tokenizer.from_pretrained("mini-codec")
         >>> noise = torch.randn(3_200, generator=torch.Generator().manual_seed(0))
         >>> rising = noise * torch.linspace(-3, 0, 3_200).exp()
-        >>> band_attribution(codec, codec.encode(rising), [(0, 4_000), (4_000, 8_001)]).sum(1).round(6).tolist()
+        >>> band_attribution(codec, codec.encode(rising), [(0, 4_000), (4_000, 8_000)]).sum(1).round(6).tolist()
         [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
     sound = tokenizer.decode(tokens)
@@ -152,24 +152,10 @@ def band_shares(
     return np.array([share / total if total > 0 else float("nan") for share in inside])
 
 
-def octaves(sample_rate: int) -> list[tuple[float, float]]:
-    """Return bands from 0 Hz to half the rate, an octave wide each from 500 Hz on, the last one to the end.
-
-    Example:
-        >>> octaves(16_000)
-        [(0.0, 500.0), (500.0, 1000.0), (1000.0, 2000.0), (2000.0, 4000.0), (4000.0, 8001.0)]
-    """
-    edges = [0.0]
-    high = 500.0
-    while high < sample_rate / 2:
-        edges.append(high)
-        high *= 2
-    return list(zip(edges, [*edges[1:], sample_rate / 2 + 1], strict=True))
-
-
 def _inside(sample_rate: int, bands: Sequence[tuple[float, float]], n_fft: int) -> list[NDArray[np.bool_]]:
-    """Return which frequencies `[n_fft // 2 + 1]` lie in each band."""
+    """Return which frequencies `[n_fft // 2 + 1]` lie in each band; half the rate belongs to a band that ends there."""
     hertz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
+    hertz[-1] = np.nextafter(hertz[-1], 0)
     return [(hertz >= low) & (hertz < high) for low, high in bands]
 
 
