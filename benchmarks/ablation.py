@@ -46,7 +46,7 @@ from tokaudio.training.loop import Loop, Schedule
 from tokaudio.training.losses import SpectralLossWeights
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipe import DataOptions, LossOptions, Part, Recipe, SpectralStage
-from tokaudio.training.recipes.mini_codec import SOURCE_WEIGHTS
+from tokaudio.training.recipes.speech_pool import SOURCE_WEIGHTS
 
 RATE, HOP, SEED = 16_000, 320, 5
 START_STEPS, STEPS = 1_200, 600

@@ -11,9 +11,7 @@ The training can be interrupted and repeated; it goes on from its last checkpoin
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
 from pathlib import Path
 
 import torch
@@ -26,7 +24,7 @@ from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipe import Recipe
 from tokaudio.training.recipe_files import read_preset
 from tokaudio.training.recipes.mini_bands_card import about_mini_bands
-from tokaudio.training.recipes.mini_codec import SOURCE_WEIGHTS
+from tokaudio.training.recipes.stages import parse_stage, pool_of, results_of, run_stage, stage_parser
 from tokaudio.training.run import save_trained
 
 
@@ -67,28 +65,15 @@ def export(stage: CodecTraining, out: Path, *, about: str = "") -> Tokenizer:
 
 def main() -> None:
     """Parse the command line, and train or export."""
-    parser = argparse.ArgumentParser(description="Train mini-bands.")
-    parser.add_argument("stage", choices=("train", "export"))
-    parser.add_argument("--work", type=Path, required=True, help="folder with the pool; the run goes into its bands/")
-    parser.add_argument("--pool", type=Path, help="default: WORK/pool")
-    parser.add_argument("--out", type=Path, help="folder of the exported tokenizer (export)")
-    parser.add_argument("--results", type=Path, help="JSON of benchmarks/mini_bands.py, for the card (export)")
-    parser.add_argument("--steps", type=int, help="default: the preset's")
-    options = parser.parse_args()
+    options = parse_stage(stage_parser("Train mini-bands.", results="benchmarks/mini_bands.py"))
     torch.set_num_threads(1)
-    pool = AudioPool(options.pool or options.work / "pool", weights=SOURCE_WEIGHTS)
-    recipe = plan(options.steps)
+    pool, recipe, run = pool_of(options), plan(options.steps), options.work / "bands"
     stage = training(recipe, pool)
-    loop = Loop(options.work / "bands", stage, recipe.schedule, seed=recipe.seed)
-    done = loop.resume()
     if options.stage == "export":
-        if options.out is None:
-            parser.error("export needs --out")
-        results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
-        print(export(stage, options.out, about=about_mini_bands(pool, done, results)).fingerprint)
+        done = Loop(run, stage, recipe.schedule, seed=recipe.seed).resume()
+        print(export(stage, options.out, about=about_mini_bands(pool, done, results_of(options))).fingerprint)
         return
-    print(f"{pool.seconds / 3600:.2f} h of audio; starting at step {done}", flush=True)
-    loop.run()
+    run_stage(run, stage, recipe.schedule, pool, seed=recipe.seed)
 
 
 if __name__ == "__main__":

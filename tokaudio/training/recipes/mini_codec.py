@@ -12,28 +12,27 @@ All can be interrupted and repeated; training goes on from its last checkpoint.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from tokaudio.atomic import atomic_write
 from tokaudio.nn.spectral_codec import SpectralCodecShape
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers import SpectralCodec
-from tokaudio.tokenizers.card import model_card
-from tokaudio.tokenizers.self_check import write_self_check
 from tokaudio.training.augment import Augmentation
 from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
-from tokaudio.training.loop import Loop, Schedule
+from tokaudio.training.loop import Schedule
 from tokaudio.training.losses import SpectralLossWeights
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipes.mini_codec_card import about_mini_codec
-from tokaudio.training.recipes.speech_pool import prepare
+from tokaudio.training.recipes.speech_pool import SOURCE_WEIGHTS, prepare
+from tokaudio.training.recipes.stages import results_of, run_stage, write_codec
 from tokaudio.training.reconstruction import ReconstructionOptions, ReconstructionTraining, SpectralCodecNets
 
 SHAPE = SpectralCodecShape()
+QUANTIZER: dict[str, Any] = {"codebook_size": 1024, "num_codebooks": 8}
 SEED = 20
 SPEC = TokenizerSpec(
     name="mini-codec",
@@ -51,8 +50,6 @@ WEIGHTS = (
     (5_500, SpectralLossWeights(mel=1.6, magnitude=8.0, complex=3.0)),
     (7_500, SpectralLossWeights(mel=2.0, magnitude=8.0, complex=1.0)),
 )
-# Isolated words are short and many; sentences teach more per second.
-SOURCE_WEIGHTS = {"voices-keyword": 0.3}
 
 
 def quantizer() -> ResidualVectorQuantizer:
@@ -75,13 +72,8 @@ def training(pool: AudioPool) -> ReconstructionTraining:
 def export(run: Path, out: Path, *, about: str = "") -> SpectralCodec:
     """Write the averaged weights of a run's last checkpoint, rounded to float16, as a tokenizer folder."""
     saved = read_checkpoint(run / CHECKPOINT)["trainable"]
-    state = {name: saved["averaged"].get(name, value).half().float() for name, value in saved["nets"].items()}
-    codec = SpectralCodec(SPEC, SHAPE, "rvq", {"codebook_size": 1024, "num_codebooks": 8})
-    codec.load_state_dict(state)
-    codec.eval().save_pretrained(out)
-    atomic_write(out / "README.md", model_card(SPEC, codec.fingerprint, about).encode(), overwrite=True)
-    write_self_check(codec, out)
-    return codec
+    state = {name: saved["averaged"].get(name, value) for name, value in saved["nets"].items()}
+    return write_codec(SpectralCodec(SPEC, SHAPE, "rvq", QUANTIZER), state, out, about=about)
 
 
 def stage(steps: int) -> str:
@@ -115,16 +107,13 @@ def main() -> None:
     if options.stage == "export":
         if options.out is None:
             parser.error("export needs --out")
-        results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
         steps = read_checkpoint(options.work / "run" / CHECKPOINT)["done"]
-        about = about_mini_codec(AudioPool(options.work / "pool"), [stage(steps)], results)
+        about = about_mini_codec(AudioPool(options.work / "pool"), [stage(steps)], results_of(options))
         print(export(options.work / "run", options.out, about=about).fingerprint)
         return
     torch.set_num_threads(options.threads)
     pool = AudioPool(options.work / "pool", weights=SOURCE_WEIGHTS)
-    loop = Loop(options.work / "run", training(pool), Schedule(options.steps, peak=options.rate), seed=SEED)
-    print(f"{pool.seconds / 3600:.2f} h of audio; starting at step {loop.resume()}", flush=True)
-    loop.run()
+    run_stage(options.work / "run", training(pool), Schedule(options.steps, peak=options.rate), pool, seed=SEED)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ Run as
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,22 +20,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokaudio.tokenizers import SpectralCodec, Tokenizer
 from tokaudio.training.adversarial import Adversary, AdversaryOptions
 from tokaudio.training.augment import Augmentation, draw
 from tokaudio.training.balancer import GradientBalancer
 from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
 from tokaudio.training.descent import Descent, averaged_weights
 from tokaudio.training.discriminators import Discriminators, DiscriminatorSizes
-from tokaudio.training.loop import Loop, Schedule
+from tokaudio.training.loop import Schedule
 from tokaudio.training.losses import SpectralLoss, SpectralLossWeights
 from tokaudio.training.phase_loss import PhaseDifferenceLoss
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipes import mini_codec
-from tokaudio.training.recipes.mini_codec import SEED, SOURCE_WEIGHTS
+from tokaudio.training.recipes.mini_codec import SEED
 from tokaudio.training.recipes.mini_codec_card import about_mini_codec
-from tokaudio.training.recipes.mini_codec_tuning import SHAPE, Listener, export, quantizer
+from tokaudio.training.recipes.mini_codec_tuning import SHAPE, Listener, export, mini_semantic, quantizer
 from tokaudio.training.recipes.mini_codec_tuning import stage as tuning_stage
+from tokaudio.training.recipes.stages import parse_stage, pool_of, results_of, run_stage, stage_parser
 from tokaudio.training.reconstruction import SpectralCodecNets
 
 JUDGES = DiscriminatorSizes(
@@ -190,46 +188,35 @@ def stage(steps: int) -> str:
 
 def main() -> None:
     """Parse the command line and train, or export what was trained."""
-    parser = argparse.ArgumentParser(description="Train the decoder of mini-codec against discriminators.")
-    parser.add_argument("stage", choices=("train", "export"))
-    parser.add_argument("--work", type=Path, required=True, help="folder with the pool; the run goes into adversary/")
-    parser.add_argument("--pool", type=Path, help="default: WORK/pool")
-    parser.add_argument("--start", type=Path, help="checkpoint of a run of the recipe mini_codec_tuning (train)")
-    parser.add_argument("--out", type=Path, help="folder of the exported tokenizer (export)")
+    parser = stage_parser(
+        "Train the decoder of mini-codec against discriminators.",
+        start="mini_codec_tuning",
+        results="benchmarks/intelligibility.py",
+        steps=7_000,
+    )
     parser.add_argument("--stages", type=int, nargs=2, default=(16_000, 5_600), help="steps before, for the card")
-    parser.add_argument("--results", type=Path, help="JSON of benchmarks/intelligibility.py, for the card (export)")
-    parser.add_argument("--steps", type=int, default=7_000)
     parser.add_argument("--phase", type=float, default=0.0, help="share of the loss on how phases go on")
     parser.add_argument("--rate", type=float, default=4e-4)
-    options = parser.parse_args()
-    run = options.work / "adversary"
+    options = parse_stage(parser)
+    run, pool = options.work / "adversary", pool_of(options)
     if options.stage == "export":
-        if options.out is None:
-            parser.error("export needs --out")
-        results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
         earlier = [told(steps) for told, steps in zip((mini_codec.stage, tuning_stage), options.stages, strict=True)]
         stages = [*earlier, stage(read_checkpoint(run / CHECKPOINT)["done"])]
-        about = about_mini_codec(AudioPool(options.pool or options.work / "pool"), stages, results)
+        about = about_mini_codec(pool, stages, results_of(options))
         print(export(tuned_weights(run / CHECKPOINT), options.out, about=about).fingerprint)
         return
-    if options.start is None:
-        parser.error("train needs --start")
     torch.set_num_threads(1)
-    pool = AudioPool(options.pool or options.work / "pool", weights=SOURCE_WEIGHTS)
-    semantic = Tokenizer.from_pretrained("mini-semantic")
-    assert isinstance(semantic, SpectralCodec)
     torch.manual_seed(SEED)
     training = AdversarialTuning(
         start(options.start),
-        Listener(semantic.encoder),
+        mini_semantic(),
         pool,
         Discriminators(JUDGES),
         options=AdversaryTuningOptions(shares=SHARES | {"phase": options.phase}),
         augmentation=Augmentation(),
     )
-    loop = Loop(run, training, Schedule(options.steps, warmup=200, peak=options.rate, final=0.05), seed=SEED + 2)
-    print(f"{pool.seconds / 3600:.2f} h of audio; starting at step {loop.resume()}", flush=True)
-    loop.run()
+    schedule = Schedule(options.steps, warmup=200, peak=options.rate, final=0.05)
+    run_stage(run, training, schedule, pool, seed=SEED + 2)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ Run as
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,21 +22,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tokaudio.atomic import atomic_write
 from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralEncoder, pad_context
 from tokaudio.quantizers.codebook import Codebook
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.tokenizers import SpectralCodec, Tokenizer
-from tokaudio.tokenizers.card import model_card
-from tokaudio.tokenizers.self_check import write_self_check
 from tokaudio.training.augment import Augmentation, draw
 from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
 from tokaudio.training.descent import Descent, averaged_weights
-from tokaudio.training.loop import Loop, Schedule
+from tokaudio.training.loop import Schedule
 from tokaudio.training.losses import SpectralLoss, SpectralLossWeights
 from tokaudio.training.pool import AudioPool
-from tokaudio.training.recipes.mini_codec import SEED, SOURCE_WEIGHTS, SPEC
+from tokaudio.training.recipes.mini_codec import QUANTIZER, SEED, SPEC
 from tokaudio.training.recipes.mini_codec import SHAPE as SMALL
+from tokaudio.training.recipes.stages import parse_stage, pool_of, run_stage, stage_parser, write_codec
 from tokaudio.training.reconstruction import SpectralCodecNets
 
 SHAPE = dataclasses.replace(SMALL, decoder_blocks=6, decoder_expansion=2.5)
@@ -93,6 +90,13 @@ class Listener(nn.Module):
             wanted = self.hear(target)
             spread = wanted.var(dim=(0, 2), keepdim=True).mean()
         return (self.hear(estimate) - wanted).square().mean() / spread
+
+
+def mini_semantic() -> Listener:
+    """Return a listener that hears as the shipped `mini-semantic` does."""
+    semantic = Tokenizer.from_pretrained("mini-semantic")
+    assert isinstance(semantic, SpectralCodec)
+    return Listener(semantic.encoder)
 
 
 class TuningTraining:
@@ -192,12 +196,7 @@ def start(checkpoint: Path, shape: SpectralCodecShape = SHAPE) -> SpectralCodecN
 
 def export(state: Mapping[str, Tensor], out: Path, *, about: str = "") -> SpectralCodec:
     """Write weights, rounded to float16, as a tokenizer folder."""
-    codec = SpectralCodec(SPEC, SHAPE, "rvq", {"codebook_size": 1024, "num_codebooks": 8})
-    codec.load_state_dict({name: value.half().float() for name, value in state.items()})
-    codec.eval().save_pretrained(out)
-    atomic_write(out / "README.md", model_card(SPEC, codec.fingerprint, about).encode(), overwrite=True)
-    write_self_check(codec, out)
-    return codec
+    return write_codec(SpectralCodec(SPEC, SHAPE, "rvq", QUANTIZER), state, out, about=about)
 
 
 def stage(steps: int) -> str:
@@ -214,35 +213,22 @@ def stage(steps: int) -> str:
 
 
 def main() -> None:
-    """Parse the command line and train."""
-    parser = argparse.ArgumentParser(description="Tune mini-codec.")
-    parser.add_argument("stage", choices=("train", "export"))
-    parser.add_argument("--work", type=Path, required=True, help="folder with the pool; the run goes into its tuned/")
-    parser.add_argument("--pool", type=Path, help="default: WORK/pool")
-    parser.add_argument("--start", type=Path, help="checkpoint of a run of the recipe mini_codec (train)")
-    parser.add_argument("--out", type=Path, help="folder of the exported tokenizer (export)")
-    parser.add_argument("--steps", type=int, default=9_000)
+    """Parse the command line and train, or export what was trained."""
+    parser = stage_parser("Tune mini-codec.", start="mini_codec", steps=9_000)
     parser.add_argument("--rate", type=float, default=6e-4)
-    options = parser.parse_args()
+    options = parse_stage(parser)
+    run = options.work / "tuned"
     if options.stage == "export":
-        if options.out is None:
-            parser.error("export needs --out")
-        saved = read_checkpoint(options.work / "tuned" / CHECKPOINT)["trainable"]
+        saved = read_checkpoint(run / CHECKPOINT)["trainable"]
         print(export(averaged_weights(saved), options.out).fingerprint)
         return
-    if options.start is None:
-        parser.error("train needs --start")
     torch.set_num_threads(1)
-    pool = AudioPool(options.pool or options.work / "pool", weights=SOURCE_WEIGHTS)
-    semantic = Tokenizer.from_pretrained("mini-semantic")
-    assert isinstance(semantic, SpectralCodec)
+    pool = pool_of(options)
     training = TuningTraining(
-        start(options.start), Listener(semantic.encoder), pool, options=TuningOptions(), augmentation=Augmentation()
+        start(options.start), mini_semantic(), pool, options=TuningOptions(), augmentation=Augmentation()
     )
     schedule = Schedule(options.steps, warmup=200, peak=options.rate, final=0.05)
-    loop = Loop(options.work / "tuned", training, schedule, seed=SEED + 1)
-    print(f"{pool.seconds / 3600:.2f} h of audio; starting at step {loop.resume()}", flush=True)
-    loop.run()
+    run_stage(run, training, schedule, pool, seed=SEED + 1)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,7 @@ Both trainings can be interrupted and repeated; they go on from their last check
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,25 +25,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tokaudio.atomic import atomic_write
 from tokaudio.nn.spectral_codec import SpectralCodecShape, SpectralEncoder
 from tokaudio.quantizers.residual import ResidualVectorQuantizer
 from tokaudio.quantizers.vector import VectorQuantizer
 from tokaudio.spec import CodebookSpec
-from tokaudio.tokenizers import SpectralCodec, Tokenizer
-from tokaudio.tokenizers.card import model_card
-from tokaudio.tokenizers.self_check import write_self_check
+from tokaudio.tokenizers import SpectralCodec
 from tokaudio.training.augment import Augmentation, draw
 from tokaudio.training.checkpoint import CHECKPOINT, read_checkpoint
 from tokaudio.training.descent import averaged_weights
-from tokaudio.training.loop import Loop, Schedule
+from tokaudio.training.loop import Schedule
 from tokaudio.training.pool import AudioPool
-from tokaudio.training.recipes.mini_codec import SEED, SOURCE_WEIGHTS
+from tokaudio.training.recipes.mini_codec import SEED
 from tokaudio.training.recipes.mini_codec import SPEC as CODEC_SPEC
 from tokaudio.training.recipes.mini_codec_tuning import SHAPE as CODEC_SHAPE
-from tokaudio.training.recipes.mini_codec_tuning import Listener
+from tokaudio.training.recipes.mini_codec_tuning import Listener, mini_semantic
 from tokaudio.training.recipes.mini_hybrid_card import about_mini_hybrid
 from tokaudio.training.recipes.mini_hybrid_stages import Distilling, DistillingOptions, HybridOptions, HybridTraining
+from tokaudio.training.recipes.stages import (
+    parse_stage,
+    pool_of,
+    results_of,
+    run_stage,
+    stage_parser,
+    write_codec,
+)
 from tokaudio.training.reconstruction import SpectralCodecNets
 
 # Latent dimensions of the sound, which come first, and of the content; codewords are as wide as either.
@@ -151,12 +154,7 @@ def start_training(nets: SpectralCodecNets, distilled: Path, pool: AudioPool, *,
 
 def export(weights: Mapping[str, Tensor], out: Path, *, about: str = "") -> SpectralCodec:
     """Write weights, rounded to float16, as a tokenizer folder."""
-    codec = SpectralCodec(SPEC, SHAPE, "rvq", QUANTIZER)
-    codec.load_state_dict({name: value.half().float() for name, value in weights.items()})
-    codec.eval().save_pretrained(out)
-    atomic_write(out / "README.md", model_card(SPEC, codec.fingerprint, about).encode(), overwrite=True)
-    write_self_check(codec, out)
-    return codec
+    return write_codec(SpectralCodec(SPEC, SHAPE, "rvq", QUANTIZER), weights, out, about=about)
 
 
 def distil(work: Path, checkpoint: Path, schedule: Schedule, pool: AudioPool, teacher: Listener) -> None:
@@ -165,9 +163,7 @@ def distil(work: Path, checkpoint: Path, schedule: Schedule, pool: AudioPool, te
     nets, known = widened(SHAPE, weights), known_encoder(weights)
     options, augmentation = DistillingOptions(), Augmentation()
     stage = Distilling(nets, known, teacher, pool, options=options, augmentation=augmentation)
-    loop = Loop(work / "distilled", stage, schedule, seed=SEED + 3)
-    print(f"{pool.seconds / 3600:.2f} h of audio; starting at step {loop.resume()}", flush=True)
-    loop.run()
+    run_stage(work / "distilled", stage, schedule, pool, seed=SEED + 3)
 
 
 def train(work: Path, checkpoint: Path, schedule: Schedule, pool: AudioPool, teacher: Listener) -> None:
@@ -177,42 +173,32 @@ def train(work: Path, checkpoint: Path, schedule: Schedule, pool: AudioPool, tea
     if not (run / CHECKPOINT).is_file():
         start_training(nets, work / "distilled" / CHECKPOINT, pool, crops=240, frames=options.crop_frames)
     stage = HybridTraining(nets, teacher, pool, options=options, augmentation=Augmentation())
-    loop = Loop(run, stage, schedule, seed=SEED + 4)
-    print(f"{pool.seconds / 3600:.2f} h of audio; starting at step {loop.resume()}", flush=True)
-    loop.run()
+    run_stage(run, stage, schedule, pool, seed=SEED + 4)
 
 
 def main() -> None:
     """Parse the command line, and train or export."""
-    parser = argparse.ArgumentParser(description="Make mini-hybrid from mini-codec.")
-    parser.add_argument("stage", choices=("distil", "train", "export"))
-    parser.add_argument("--work", type=Path, required=True, help="folder with the pool; runs go into it")
-    parser.add_argument("--pool", type=Path, help="default: WORK/pool")
-    parser.add_argument("--start", type=Path, help="checkpoint of a run of the recipe mini_codec_tuning")
-    parser.add_argument("--out", type=Path, help="folder of the exported tokenizer (export)")
-    parser.add_argument("--results", type=Path, help="JSON of benchmarks/mini_hybrid.py, for the card (export)")
+    parser = stage_parser(
+        "Make mini-hybrid from mini-codec.",
+        stages=("distil", "train", "export"),
+        start="mini_codec_tuning",
+        results="benchmarks/mini_hybrid.py",
+        steps=3_000,
+    )
     parser.add_argument("--codec-steps", type=int, default=16_000 + 5_600, help="steps of the start, for the card")
-    parser.add_argument("--steps", type=int, default=3_000)
     parser.add_argument("--rate", type=float, help="default: 2e-3 (distil), 4e-4 (train)")
-    options = parser.parse_args()
-    pool = AudioPool(options.pool or options.work / "pool", weights=SOURCE_WEIGHTS)
+    options = parse_stage(parser)
+    pool = pool_of(options)
     if options.stage == "export":
-        if options.out is None:
-            parser.error("export needs --out")
         runs = {name: read_checkpoint(options.work / name / CHECKPOINT) for name in ("distilled", "hybrid")}
         steps = {"codec": options.codec_steps} | {name: int(saved["done"]) for name, saved in runs.items()}
-        results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
-        about = about_mini_hybrid(pool, steps, results)
+        about = about_mini_hybrid(pool, steps, results_of(options))
         print(export(averaged_weights(runs["hybrid"]["trainable"]), options.out, about=about).fingerprint)
         return
-    if options.start is None:
-        parser.error(f"{options.stage} needs --start")
     torch.set_num_threads(1)
-    semantic = Tokenizer.from_pretrained("mini-semantic")
-    assert isinstance(semantic, SpectralCodec)
     stage, rate = (distil, 2e-3) if options.stage == "distil" else (train, 4e-4)
     schedule = Schedule(options.steps, warmup=100, peak=options.rate or rate, final=0.05)
-    stage(options.work, options.start, schedule, pool, Listener(semantic.encoder))
+    stage(options.work, options.start, schedule, pool, mini_semantic())
 
 
 if __name__ == "__main__":

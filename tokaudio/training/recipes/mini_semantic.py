@@ -48,7 +48,7 @@ from tokaudio.training.pool import AudioPool, Clip, write_pool
 from tokaudio.training.recipes.hibari_speech import hibari_clips
 from tokaudio.training.recipes.mini_semantic_card import about_mini_semantic
 from tokaudio.training.recipes.phone_labels import write_labels
-from tokaudio.training.recipes.speech_pool import SAMPLE_RATE, debian_clips, voice_clips
+from tokaudio.training.recipes.speech_pool import SAMPLE_RATE, SOURCE_WEIGHTS, debian_clips, voice_clips
 from tokaudio.training.teacher import extract, frame_starts, write_targets
 from tokaudio.training.vocoding import VocoderTraining, VocodingOptions, refit_entry, warm_start
 
@@ -79,8 +79,6 @@ SPEC = TokenizerSpec(
 # Of how many clips one is enough to see which old vectors new ones stand for.
 ACCUSTOM_EVERY = 16
 HIBARI_SENTENCES = 600
-# Isolated words are short and many; sentences teach more per second.
-SOURCE_WEIGHTS = {"voices-keyword": 0.3}
 
 
 @dataclasses.dataclass(frozen=True)
