@@ -71,7 +71,11 @@ def test_the_mean_code_is_the_nearest_to_the_mean_of_each_item() -> None:
 
 
 def test_only_codebooks_in_the_same_dimensions_share_a_space() -> None:
-    assert shares_space(ToneTokenizer()) == [False, False]
+    codec = ToneTokenizer()
+    assert shares_space(codec) == [False, False]
+    level, tone = codec.codebooks()
+    codec.codebooks = lambda: [level, level + tone.sum(), tone, tone[:, :1]]  # type: ignore[method-assign]
+    assert shares_space(codec) == [True, True, True, False]
 
 
 @pytest.mark.parametrize("index", [-1, 2])

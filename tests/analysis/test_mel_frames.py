@@ -58,6 +58,13 @@ def test_a_tone_is_loudest_in_its_band_at_any_rate(hertz: float) -> None:
         assert abs(centre - hertz) < 0.1 * hertz
 
 
+@pytest.mark.parametrize("rate", [1_000, 8_000, 48_000])
+def test_bands_ascend_at_all_rates(rate: int) -> None:
+    assert np.diff(mel_centres(rate)).min() >= 0 and mel_centres(rate)[-1] < rate / 2
+    levels = np.concatenate(list(mel_frames([np.ones((1, rate // 10))], rate, spec(rate // 100, rate))))
+    assert levels.shape == (10, 40) and np.isfinite(levels).all()
+
+
 def test_nothing_gives_nothing_and_no_bands_are_refused() -> None:
     assert list(mel_frames([], 16_000, spec(320))) == []
     with pytest.raises(AnalysisError, match="give 1 or more"):

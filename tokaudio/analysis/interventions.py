@@ -158,6 +158,7 @@ def shares_space(tokenizer: Tokenizer) -> list[bool]:
         >>> shares_space(Tokenizer.from_pretrained("mini-codec"))[:2]
         [True, True]
     """
-    used = torch.stack([table.detach().abs().amax(0).cpu() > 0 for table in tokenizer.codebooks()])
-    shared: list[bool] = (used & (used.sum(0) > 1)).any(1).tolist()
-    return shared
+    used = [table.detach().abs().amax(0).cpu() > 0 for table in tokenizer.codebooks()]
+    # Tables of different widths are not of one space, as of parts with encoders of their own.
+    times = {len(row): torch.stack([other for other in used if len(other) == len(row)]).sum(0) for row in used}
+    return [bool((row & (times[len(row)] > 1)).any()) for row in used]

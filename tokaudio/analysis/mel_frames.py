@@ -47,7 +47,7 @@ def mel_frames(blocks: Iterable[Any], sample_rate: int, spec: TokenizerSpec, *, 
         raise AnalysisError(f"num_mels is {num_mels}; give 1 or more")
     rate, hop = spec.sample_rate, spec.hop_length
     length = max(2, round(_WINDOW_SECONDS * rate))
-    n_fft = 1 << (length - 1).bit_length()
+    n_fft = _transform(length)
     filters = slaney_filterbank(rate, n_fft, num_mels).T
     window = np.hanning(length + 2)[1:-1]
     for pieces in _windows(_mono(blocks, sample_rate, rate), hop, length):
@@ -62,10 +62,15 @@ def mel_centres(sample_rate: int, num_mels: int = 40) -> NDArray[np.float64]:
         >>> mel_centres(16_000)[[0, 39]].astype(int).tolist()
         [62, 7406]
     """
-    n_fft = 1 << (max(2, round(_WINDOW_SECONDS * sample_rate)) - 1).bit_length()
+    n_fft = _transform(max(2, round(_WINDOW_SECONDS * sample_rate)))
     bins = slaney_filterbank(sample_rate, n_fft, num_mels).argmax(1)
     centres: NDArray[np.float64] = bins * sample_rate / n_fft
     return centres
+
+
+def _transform(length: int) -> int:
+    """Return a length of the transform that is fine enough for the lowest bands at low rates, too."""
+    return max(512, 1 << (length - 1).bit_length())
 
 
 def _mono(blocks: Iterable[Any], sample_rate: int, rate: int) -> Iterator[NDArray[np.float64]]:
