@@ -13,6 +13,7 @@ from tokaudio.analysis.annotations import Annotation, Annotations
 from tokaudio.analysis.codebook_report import Report
 from tokaudio.analysis.reporting import report
 from tokaudio.analysis.sounds import Clip
+from tokaudio.analysis.usage import Usage
 from tokaudio.audio.attributes import energy, pitch, spectral_shape
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.base import Tokenizer
@@ -45,6 +46,9 @@ class Planted:
     spec = SPEC
     fingerprint = ""
 
+    def codebooks(self) -> list[torch.Tensor]:
+        return []
+
     def encode(self, samples: torch.Tensor, sample_rate: int) -> Tokens:
         wave = samples[0, 0].double().numpy()
         frames, random = len(wave) // HOP, np.random.default_rng(round(1e6 * abs(float(wave[5]))))
@@ -65,7 +69,7 @@ class Planted:
 @pytest.fixture(scope="module")
 def found() -> Report:
     clips, facts = [], {}
-    for number in range(80):
+    for number in range(60):
         wave = clip(number)
         who = number % SPEAKERS
         wave[0] = who / 1000
@@ -77,7 +81,7 @@ def found() -> Report:
         return lambda recording: facts[stem]
 
     known = Annotations(by_stem={stem: reader(stem) for stem in facts})
-    return report(cast(Tokenizer, Planted()), clips, known)
+    return report(cast(Tokenizer, Planted()), clips, known, intervention_seconds=0)
 
 
 def test_the_role_table_names_each_codebook(found: Report) -> None:
@@ -102,6 +106,23 @@ def test_noise_is_within_its_floor(found: Report) -> None:
     assert noise is not None and noise.information.pnmi > 0.3  # what plain counts would say
 
 
+def test_a_collapsed_codebook_is_used_by_its_share_of_the_whole(found: Report) -> None:
+    usage = found.sections["usage"]
+    assert isinstance(usage, Usage)
+    assert usage.codebooks[4].utilisation == 2 / SIZE
+    assert 0.099 < usage.codebooks[4].normalised_entropy <= 0.1
+    assert usage.codebooks[3].utilisation > 0.99
+
+
+def test_what_codebooks_add_is_what_was_planted(found: Report) -> None:
+    rows = found.to_dict()["sections"]["incremental"]["rows"]
+    told = {row["attribute"]: row for row in rows}
+    for name, number in (("pitch", 0), ("energy", 1), ("speaker", 2), ("4 to 8 kHz energy", 5)):
+        gains = told[name]["gains"]
+        assert max(gains) == gains[number] > 0.7 * told[name]["entropy"], name
+        assert abs(gains[3]) < 0.05 and abs(gains[4]) < 0.05, name
+
+
 def test_variance_is_explained_on_frames_that_were_held_out(found: Report) -> None:
     for number, name in ((0, "pitch"), (1, "energy"), (5, "4 to 8 kHz energy")):
         one = found.at(number, name)
@@ -115,6 +136,6 @@ def test_codes_of_the_speaker_say_nothing_else(found: Report) -> None:
 
 
 def test_facts_say_what_it_was_measured_on(found: Report) -> None:
-    assert found.facts["recordings"] == 80 and found.facts["frames"] == 8000
-    assert found.facts["different_speakers"] == SPEAKERS and found.facts["seconds"] == 160
+    assert found.facts["recordings"] == 60 and found.facts["frames"] == 6000
+    assert found.facts["different_speakers"] == SPEAKERS and found.facts["seconds"] == 120
     assert found.tokenizer["codebook_sizes"] == [SIZE] * len(BOOKS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,34 @@ import torch
 
 from tests.analysis.support import RATE, write_corpus
 from tokaudio import Tokenizer, Tokens
+from tokaudio.analysis import sound_measures
 from tokaudio.analysis.annotations import Annotation
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.report_builder import ReportBuilder
 from tokaudio.analysis.reporting import Listener, report, report_tokens
+from tokaudio.analysis.robustness import RobustnessMeter
 from tokaudio.analysis.sounds import Clip, sounds_of
+from tokaudio.analysis.transforms import Gain
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import TokaudioError, TokensError
 from tokaudio.spec import CodebookSpec, TokenizerSpec
+
+SECTIONS = {
+    "usage",
+    "rarefaction",
+    "power_laws",
+    "runs",
+    "temporal_redundancy",
+    "redundancy",
+    "predictability",
+    "incremental",
+    "probes",
+    "prototypes",
+    "ablation",
+    "robustness",
+    "maps",
+    "neighbours",
+}
 
 
 class Ear(Listener):
@@ -42,12 +63,13 @@ def codec() -> Tokenizer:
     return Tokenizer.from_pretrained("mini-semantic")
 
 
-def test_sound_with_labels_becomes_a_report(tmp_path: Path, codec: Tokenizer) -> None:
+def test_sound_with_labels_becomes_a_report(tmp_path: Path, codec: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound_measures, "RobustnessMeter", partial(RobustnessMeter, transforms=[Gain(-6.0)]))
     write_corpus(tmp_path, recordings=12, segments=8)
     (tmp_path / "wav" / "3.wav").write_bytes(b"RIFF")
     (tmp_path / "lab" / "4.lab").write_text("#\n99.0 125 a\n")
     ear = Ear()
-    found = report(codec, tmp_path / "all.csv", tmp_path / "lab", listener=ear)
+    found = report(codec, tmp_path / "all.csv", tmp_path / "lab", intervention_seconds=1, listener=ear)
     assert found.facts["recordings"] == 11 and found.facts["failed_recordings"] == 1
     assert found.facts["unlabelled_recordings"] == 1 and found.facts["different_phones"] == 5
     assert "failed 3.wav" in ear.lines and "unlabelled 4.wav" in ear.lines
@@ -59,14 +81,19 @@ def test_sound_with_labels_becomes_a_report(tmp_path: Path, codec: Tokenizer) ->
     assert phone is not None and phone.score > 0.3
     assert any(note.startswith("11 recordings are few") for note in found.notes)
     assert any(note.startswith("1 recordings could not be read") for note in found.notes)
+    assert set(found.sections) == SECTIONS and all(found.sections.values())
+    document = found.to_dict()["sections"]
+    assert len(document["prototypes"]["codebooks"]) == len(document["maps"]["rows"]) == 2
+    assert document["prototypes"]["codebooks"][0][0]["phones"]
+    assert {row["attribute"] for row in document["probes"]["rows"]} == names
     assert found.tokenizer["name"] == "mini-semantic" and found.tokenizer["fingerprint"] == codec.fingerprint
 
 
 def test_the_order_of_recordings_and_the_seed_say_the_same(tmp_path: Path, codec: Tokenizer) -> None:
     recordings = write_corpus(tmp_path, recordings=6, segments=6)
-    first, again = (report(codec, recordings, tmp_path / "lab").to_json() for _ in range(2))
+    first, again = (report(codec, recordings, tmp_path / "lab", intervention_seconds=0).to_json() for _ in range(2))
     assert first == again
-    few = report(codec, recordings, tmp_path / "lab", max_minutes=0.03, limit=50)
+    few = report(codec, recordings, tmp_path / "lab", max_minutes=0.03, intervention_seconds=0, limit=50)
     assert few.facts["recordings"] < 6 and few.facts["sampled_frames"] == 50
     assert any(note.startswith("Information is of 50 frames, drawn") for note in few.notes)
 

@@ -21,7 +21,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_sound_and_labels_become_sentences_and_json(place: Path, cli: Cli) -> None:
     before = names(place)
-    command = ("analyze", "data/all.csv", "-t", "mini-semantic", "--labels", "data/lab")
+    command = ("analyze", "data/all.csv", "-t", "mini-semantic", "--labels", "data/lab", "--intervention-seconds", "0")
     outcome = cli(*command, "--json", "out.json")
     assert outcome.code == 0 and not outcome.err
     document = json.loads((place / "out.json").read_text(encoding="utf-8"))
@@ -48,7 +48,7 @@ def test_token_files_need_no_tokenizer(place: Path, cli: Cli) -> None:
 def test_broken_recordings_and_labels_are_reported(place: Path, cli: Cli) -> None:
     (place / "data/wav/1.wav").write_bytes(b"RIFF")
     (place / "data/lab/2.lab").write_text("#\n99.0 125 a\n")
-    outcome = cli("analyze", "data/wav", "-t", "mini-semantic", "--labels", "data/lab")
+    outcome = cli("analyze", "data/wav", "-t", "mini-semantic", "--labels", "data/lab", "--intervention-seconds", "0")
     assert outcome.code == 1 and len(outcome.failures) == 2
     assert any("data/wav/1.wav" in line for line in outcome.failures)
     assert any("2.lab: its labels end at 99.00 s" in line for line in outcome.failures)

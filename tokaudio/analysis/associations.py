@@ -26,6 +26,7 @@ from tokaudio.analysis.variance import variance_explained
 
 BINS = 16
 """Of values: as many levels as a frame's loudness or pitch is commonly told by."""
+_LITTLE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,24 @@ class Association:
         above = self.information.corrected > self.information.floor and self.information.share > 0
         return above and (self.interval is None or self.interval.share.low > 0)
 
+    @property
+    def settled(self) -> bool | None:
+        """Whether there was enough audio for the interval to mean what it says; None without one.
+
+        As the interval says itself; or where its second correction is less than a hundredth of all there is to know.
+        """
+        one = self.interval
+        if one is None:
+            return None
+        return one.settled or (one.lonely == 0 and abs(one.correction) < _LITTLE * self.information.entropy)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
         return {
             "codebook": self.codebook,
             "attribute": self.attribute,
             "score": self.score,
+            "settled": self.settled,
             "floor": self.floor,
             "beyond_chance": self.beyond_chance,
             "variance_explained": self.variance,

@@ -11,11 +11,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tokaudio import __version__
 from tokaudio.analysis.associations import Association
 from tokaudio.analysis.roles import Role
+from tokaudio.analysis.sections import Section
 from tokaudio.errors import MissingDependencyError, one_line
 
 if TYPE_CHECKING:
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
 
 FORMAT = "tokaudio-report"
 VERSION = 1
-
-
-class Section(Protocol):
-    """A part of a report: any frozen dataclass that tells itself as plain values."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +107,7 @@ def _row(one: Association) -> dict[str, Any]:
         "score": one.score,
         "low": None if share is None else share.low,
         "high": None if share is None else share.high,
-        "settled": None if one.interval is None else one.interval.settled,
+        "settled": one.settled,
         "floor": one.floor,
         "beyond_chance": one.beyond_chance,
         "bits": one.information.plain if one.interval is None else one.interval.information.value,

@@ -7,15 +7,21 @@ builder.finish().sentences()
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from torch import Tensor
 
 from tokaudio.analysis.annotations import Annotation
 from tokaudio.analysis.associations import associations, labels_of
+from tokaudio.analysis.code_measures import CodeMeasures
+from tokaudio.analysis.code_streams import recordings_of
 from tokaudio.analysis.codebook_report import Report
-from tokaudio.analysis.observing import Heard, named, vocabularies
+from tokaudio.analysis.frame_measures import increments, probes
+from tokaudio.analysis.observing import Column, Heard, named, vocabularies
 from tokaudio.analysis.roles import roles
-from tokaudio.analysis.sampling import LIMIT, FrameSample
+from tokaudio.analysis.sampling import LIMIT, FrameSample, SampledFrames
+from tokaudio.analysis.sections import Section
 from tokaudio.errors import TokensError, one_line
 from tokaudio.spec import TokenizerSpec
 from tokaudio.tokens import Tokens
@@ -37,26 +43,34 @@ class ReportBuilder:
         >>> for number in range(30):
         ...     codes = torch.arange(60).roll(number)[None] % 8
         ...     known = Annotation(facts={"speaker": str(number % 2)})
-        ...     builder.add(Tokens.from_codes(codes, builder.spec), None, known)
+        ...     _ = builder.add(Tokens.from_codes(codes, builder.spec), None, known)
         >>> builder.finish().sentences()
         ['Codebook 0: nothing that can be told from chance.']
     """
 
     def __init__(self, spec: TokenizerSpec, *, fingerprint: str = "", limit: int = LIMIT, seed: int = 0) -> None:
         self.spec, self._fingerprint, self._seed = spec, fingerprint, seed
-        self._sample = FrameSample(limit, seed=seed)
+        self._sample, self._codes = FrameSample(limit, seed=seed), CodeMeasures(spec, seed=seed)
         self._vocabularies = vocabularies()
         self._heard = self._unknown = 0
         self._seconds = 0.0
         self.frames = self.failed = self.unlabelled = 0
 
-    def add(self, tokens: Tokens, heard: Heard | None, annotation: Annotation | None) -> None:
+    @property
+    def phone_names(self) -> list[str]:
+        """All phones so far, by number."""
+        return self._vocabularies["phone"].names
+
+    def add(self, tokens: Tokens, heard: Heard | None, annotation: Annotation | None) -> dict[str, Column]:
         """Take one recording.
 
         Args:
             tokens: of one item, of this tokenizer.
             heard: what can be heard in it; None where there is no sound.
             annotation: what is known about it; None for nothing.
+
+        Returns:
+            What is known about its frames: values and numbers of labels `[T]`, by attribute.
 
         Raises:
             TokensError: if the tokens are another tokenizer's, or not of one item.
@@ -66,7 +80,7 @@ class ReportBuilder:
             raise TokensError(one_line("tokens", problem, "analyse the tokens of one tokenizer at a time"))
         if len(tokens) != 1:
             raise TokensError(f"{len(tokens)} items; give one at a time")
-        codes = tokens.codes.masked_fill(~tokens.code_mask, -1)[0, :, : int(tokens.lengths[0])].cpu().numpy()
+        codes = next(recordings_of(tokens))
         count = codes.shape[1]
         columns = {} if heard is None else heard.columns(self.spec, count)
         if annotation is not None:
@@ -74,15 +88,27 @@ class ReportBuilder:
             columns |= labels
             self._unknown += unknown
         self._sample.add(codes, columns)
+        self._codes.add(codes)
         self._heard += heard is not None
         self._seconds += int(tokens.num_samples[0]) / self.spec.sample_rate
         self.frames += count
+        return columns
 
-    def finish(self, measured: Callable[[int, int], None] | None = None) -> Report:
+    def finish(
+        self,
+        measured: Callable[[int, int], None] | None = None,
+        *,
+        vectors: Sequence[Tensor] = (),
+        sections: Mapping[str, Section | None] | None = None,
+        notes: Sequence[str] = (),
+    ) -> Report:
         """Return the report.
 
         Args:
             measured: called with how many codebooks are done, and how many there are.
+            vectors: of each codebook `[V, D]`, for linear probes; none if there is none of them.
+            sections: further parts.
+            notes: on them.
 
         Raises:
             AnalysisError: if there is no frame.
@@ -90,24 +116,35 @@ class ReportBuilder:
         frames = self._sample.finish()
         labels, missing = labels_of(frames.columns)
         found = associations(frames, seed=self._seed, advance=measured) if labels else []
-        notes = [f"Left out: {note}" for note in missing]
-        if not self._heard:
-            notes.append("There was no sound: nothing is said about pitch, energy and the spectrum.")
-        if frames.seen > frames.codes.shape[1]:
-            notes.append(f"Information is of {frames.codes.shape[1]} frames, drawn at random from {frames.seen}.")
-        if not frames.by_recording and found:
-            notes.append(
-                f"{frames.recordings} recordings are few: intervals are from stretches of time, as if these were "
-                "recordings of their own, and are too narrow for other voices and rooms."
-            )
+        parts, told = self._codes.finish(frames.codes)
+        parts["incremental"] = increments(frames, labels, seed=self._seed) if labels else None
+        parts["probes"] = probes(frames, list(labels), vectors) if labels and vectors else None
         return Report(
             _facts_of(self.spec, self._fingerprint),
             self._facts(frames.codes.shape[1]),
             tuple(found),
             roles(found),
-            {},
-            (*notes, *self._excluded()),
+            parts | dict(sections or {}),
+            (*self._notes(frames, missing), *told, *notes),
         )
+
+    def _notes(self, frames: SampledFrames, missing: Sequence[str]) -> Iterator[str]:
+        yield from (f"Left out: {note}" for note in missing)
+        if not self._heard:
+            yield "There was no sound: nothing is said about pitch, energy and the spectrum."
+        if frames.seen > frames.codes.shape[1]:
+            yield f"Information is of {frames.codes.shape[1]} frames, drawn at random from {frames.seen}."
+        if not frames.by_recording and frames.columns:
+            yield (
+                f"{frames.recordings} recordings are few: intervals are from stretches of time, as if these were "
+                "recordings of their own, and are too narrow for other voices and rooms."
+            )
+        if self.failed:
+            yield f"{self.failed} recordings could not be read and were left out."
+        if self.unlabelled:
+            yield f"{self.unlabelled} recordings have labels that could not be used; their frames count elsewhere only."
+        if self._unknown:
+            yield f"{self._unknown} labels of frames are unknown ones (spn and the like) and were left out."
 
     def _facts(self, sampled: int) -> dict[str, int | float]:
         named = {f"different_{kind}s": len(one.names) for kind, one in self._vocabularies.items() if one.names}
@@ -122,14 +159,6 @@ class ReportBuilder:
             **named,
             "seed": self._seed,
         }
-
-    def _excluded(self) -> Iterator[str]:
-        if self.failed:
-            yield f"{self.failed} recordings could not be read and were left out."
-        if self.unlabelled:
-            yield f"{self.unlabelled} recordings have labels that could not be used; their frames count elsewhere only."
-        if self._unknown:
-            yield f"{self._unknown} labels of frames are unknown ones (spn and the like) and were left out."
 
 
 def _facts_of(spec: TokenizerSpec, fingerprint: str) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from tokaudio.analysis.annotations import Annotation, Annotations, facts_of, read_annotations
+from tokaudio.analysis.code_streams import recordings_of
 from tokaudio.analysis.codebook_report import Report
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.observing import Heard, hear
 from tokaudio.analysis.report_builder import ReportBuilder
 from tokaudio.analysis.sampling import LIMIT
+from tokaudio.analysis.sound_measures import SECONDS, SoundMeasures
 from tokaudio.analysis.sounds import Clip, Sound, sounds_of
 from tokaudio.audio import AudioReader, as_audio
 from tokaudio.audio.manifest import Recording
@@ -52,6 +54,7 @@ def report(
     *,
     sample_rate: int | None = None,
     max_minutes: float | None = None,
+    intervention_seconds: float = SECONDS,
     limit: int = LIMIT,
     seed: int = 0,
     listener: Listener | None = None,
@@ -66,6 +69,8 @@ def report(
             language and emotion of a manifest of audio count without it.
         sample_rate: of samples, in Hz.
         max_minutes: of audio, drawn by the seed; None for all.
+        intervention_seconds: of it that are decoded and encoded again and again, for ablation and robustness; 0 leaves
+            both out.
         limit: frames that information is computed from at most.
         seed: of everything random.
         listener: hears how it goes on.
@@ -78,7 +83,7 @@ def report(
         >>> import torch
         >>> codec = Tokenizer.from_pretrained("mini-codec")
         >>> sweep = torch.sin(torch.linspace(0, 200, 48_000) ** 2 / 10) * torch.linspace(0, 0.5, 48_000)
-        >>> found = report(codec, sweep, sample_rate=16_000)
+        >>> found = report(codec, sweep, sample_rate=16_000, intervention_seconds=0)
         >>> len(found.roles), found.facts["frames"]
         (8, 150)
     """
@@ -86,9 +91,10 @@ def report(
     hears = listener or Listener()
     sounds = list(sounds_of(audio, sample_rate))
     builder = ReportBuilder(tokenizer.spec, fingerprint=tokenizer.fingerprint, limit=limit, seed=seed)
-    seconds = 0.0
+    measures = SoundMeasures(tokenizer, seconds=intervention_seconds, seed=seed)
+    heard_seconds = 0.0
     for number in np.random.default_rng(seed).permutation(len(sounds)):
-        if max_minutes is not None and seconds >= 60 * max_minutes:
+        if max_minutes is not None and heard_seconds >= 60 * max_minutes:
             break
         sound = sounds[number]
         name = sound.name if isinstance(sound, Clip) else str(sound.path)
@@ -98,12 +104,15 @@ def report(
             builder.failed += 1
             hears.read(name, 0.0, error)
             continue
-        seconds += heard.seconds
-        builder.add(tokens, heard, _known(known, sound, heard.seconds, builder, hears))
+        heard_seconds += heard.seconds
+        columns = builder.add(tokens, heard, _known(known, sound, heard.seconds, builder, hears))
+        codes = next(recordings_of(tokens))
+        measures.add(sound, codes, pitch=2.0 ** columns["pitch"], phones=columns.get("phone"))
         hears.read(name, heard.seconds, None)
     _require_frames(builder, len(sounds))
     hears.measured(0, tokenizer.spec.num_codebooks)
-    return builder.finish(hears.measured)
+    sections, notes = measures.finish(builder.phone_names)
+    return builder.finish(hears.measured, vectors=tokenizer.codebooks(), sections=sections, notes=notes)
 
 
 def report_tokens(

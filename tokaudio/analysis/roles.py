@@ -54,7 +54,7 @@ class Role:
             "attribute": self.attribute,
             "score": None if first is None else first.score,
             "interval": None if share is None else [share.low, share.high],
-            "settled": None if first is None or first.interval is None else first.interval.settled,
+            "settled": None if first is None else first.settled,
             "floor": None if first is None else first.floor,
             "others": [{"attribute": one.attribute, "score": one.score} for one in self.others],
         }
@@ -100,5 +100,5 @@ def _told(one: Association) -> str:
     if one.interval is None:
         return f"{one.attribute} {one.score:.2f}"
     share = one.interval.share
-    unsure = "" if one.interval.settled else ", too little audio to be sure"
+    unsure = "" if one.settled else ", too little audio to be sure"
     return f"{one.attribute} {one.score:.2f} ({share.low:.2f} to {share.high:.2f}{unsure})"

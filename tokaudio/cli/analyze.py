@@ -47,6 +47,14 @@ Where = Annotated[
 MaxMinutes = Annotated[
     float | None, typer.Option("--max-minutes", min=0.1, help="Use so much audio at most, drawn by the seed.")
 ]
+InterventionSeconds = Annotated[
+    float,
+    typer.Option(
+        "--intervention-seconds",
+        min=0.0,
+        help="Sound that is decoded and encoded again and again, for ablation and robustness; 0 for neither.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
 
 
@@ -57,6 +65,7 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     json_file: JsonFile = None,
     where: Where = None,
     max_minutes: MaxMinutes = None,
+    intervention_seconds: InterventionSeconds = 60.0,
     seed: Seed = 0,
     device: options.Device = "auto",
     force: options.Force = False,
@@ -100,7 +109,15 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
             run.fail(path, error)
         model = open_tokenizer(tokenizer, choose_device(device))
         with orderly(), AnalysisProgress(run, len(sounds.recordings), max_minutes) as progress:
-            found = report_sound(model, sounds.recordings, known, max_minutes=max_minutes, seed=seed, listener=progress)
+            found = report_sound(
+                model,
+                sounds.recordings,
+                known,
+                max_minutes=max_minutes,
+                intervention_seconds=intervention_seconds,
+                seed=seed,
+                listener=progress,
+            )
     if json_file is not None:
         atomic_write(Path(json_file), (found.to_json() + "\n").encode(), overwrite=force)
     return tell(found, json_file, run)
