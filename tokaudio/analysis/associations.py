@@ -26,7 +26,7 @@ from tokaudio.analysis.variance import variance_explained
 
 BINS = 16
 """Of values: as many levels as a frame's loudness or pitch is commonly told by."""
-_LITTLE = 0.01
+_LITTLE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Association:
     def settled(self) -> bool | None:
         """Whether there was enough audio for the interval to mean what it says; None without one.
 
-        As the interval says itself; or where its second correction is less than a hundredth of all there is to know.
+        As the interval says itself; or where its second correction is less than a fiftieth of all there is to know.
         """
         one = self.interval
         if one is None:
