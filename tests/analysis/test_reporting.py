@@ -165,3 +165,12 @@ def test_too_little_is_refused(tmp_path: Path, codec: Tokenizer) -> None:
         report(codec, tmp_path / "a.wav")
     with pytest.raises(AnalysisError, match="1 of them could not be read"):
         report(codec, tmp_path / "none.wav")
+
+
+def test_names_are_found_where_they_are_used() -> None:
+    import tokaudio.analysis as package
+
+    assert package.report is report and package.report_tokens is report_tokens
+    assert package.Report.__name__ == "Report"
+    with pytest.raises(AttributeError, match="it has Report, report, report_tokens"):
+        package.nonsense

@@ -1,1 +1,31 @@
-"""What codes mean: how much they say about phones, speakers, pitch and energy, and which layers to take them from."""
+"""What codes mean: how much they say about phones, speakers, pitch and energy, and which layers to take them from.
+
+- `report`: everything about a tokenizer's codes on some sound, with or without labels; `report_tokens`: of saved tokens.
+- `Report`: what these return: sentences, roles, JSON, a table.
+
+Each measure has a module of its own, such as `tokaudio.analysis.usage` and `tokaudio.analysis.information`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tokaudio.analysis.codebook_report import Report
+    from tokaudio.analysis.reporting import report, report_tokens
+
+_HOMES = {
+    "Report": "tokaudio.analysis.codebook_report",
+    "report": "tokaudio.analysis.reporting",
+    "report_tokens": "tokaudio.analysis.reporting",
+}
+
+__all__ = ["Report", "report", "report_tokens"]
+
+
+def __getattr__(name: str) -> Any:
+    # Reading one label file must not load torch and all measures.
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'tokaudio.analysis' has no attribute {name!r}; it has {', '.join(__all__)}")
