@@ -1,6 +1,7 @@
 """What codes mean: how much they say about phones, speakers, pitch and energy, and which layers to take them from.
 
-- `report`: everything about a tokenizer's codes on some sound, with or without labels; `report_tokens`: of saved tokens.
+- `report`: everything about a tokenizer's codes on some sound, with or without labels.
+- `report_tokens`: the same of saved tokens, as far as they tell it.
 - `Report`: what these return: sentences, roles, JSON, a table.
 
 Each measure has a module of its own, such as `tokaudio.analysis.usage` and `tokaudio.analysis.information`.

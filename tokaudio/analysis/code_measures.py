@@ -98,10 +98,10 @@ class CodeMeasures:
         ]
         sections: dict[str, Section | None] = {
             "usage": self._usage.finish(),
-            "rarefaction": Rows(grown),
+            "rarefaction": Rows(tuple(grown)),
             "power_laws": laws,
             "runs": self._runs.finish(),
-            "temporal_redundancy": Rows(following),
+            "temporal_redundancy": Rows(tuple(following)),
             "redundancy": redundancy(sampled, seed=self._seed),
             "predictability": predictability(pieces, bpe=wanted) if min(pieces.frames) else None,
         }
