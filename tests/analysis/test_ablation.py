@@ -57,6 +57,12 @@ def test_the_mean_is_a_score_of_its_own() -> None:
     assert mean.scores["error"].value == pytest.approx((0.5**2 + 0.25**2) / 2 / 2, rel=1e-3)
 
 
+def test_what_changes_in_one_recording_does_not_hide_what_changes_in_another() -> None:
+    low, high = (melody([tone] * 4, [0, 1, 2, 3]) for tone in (0, 3))
+    shares = ablation(ToneTokenizer(), [(low, RATE), (high, RATE)], bands=[(0, 2_000), (2_000, 8_000)])
+    assert all(0.3 < share < 0.7 for share in shares.attribution[0].shares)
+
+
 def test_residual_codebooks_are_flagged_and_others_not() -> None:
     sound = torch.randn(2_000, generator=torch.Generator().manual_seed(0)) / 10
     residual = ablation(Tokenizer.from_pretrained("mini-codec"), [(sound, RATE)])

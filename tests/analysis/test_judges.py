@@ -24,6 +24,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     modules = {"lstm": torch.nn.LSTM(40, 256, 3, batch_first=True), "linear": torch.nn.Linear(256, 256)}
     state = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+    # Loud enough that it matters how loud the sound is.
+    state["lstm.weight_ih_l0"] *= 1000
     path = tmp_path_factory.mktemp("package") / "pretrained.pt"
     torch.save({"model_state": state, "step": 1}, path)
     return path
@@ -41,11 +43,17 @@ def test_voices_are_directions(weights: Path, seconds: float) -> None:
     assert float(np.linalg.norm(found)) == pytest.approx(1, abs=1e-5) and found.min() >= 0
 
 
-def test_rates_and_faint_levels_hardly_matter_and_pitch_does(weights: Path) -> None:
+def test_faint_voices_are_raised_and_others_stay(weights: Path) -> None:
     judge = ResemblyzerVoice(weights)
-    one, faint = judge(voice(3.0), RATE), judge(0.1 * 10 ** (-30 / 20) * voice(3.0), RATE)
-    fainter = judge(0.01 * 10 ** (-30 / 20) * voice(3.0), RATE)
-    assert float(faint @ fainter) == pytest.approx(1, abs=1e-5)
+    sound = voice(3.0) / np.sqrt(np.mean(voice(3.0) ** 2))
+    at_least, faint, loud = (judge(sound * 10 ** (level / 20), RATE) for level in (-30, -50, -10))
+    assert float(at_least @ faint) == pytest.approx(1, abs=1e-5)
+    assert float(at_least @ loud) < 0.999
+
+
+def test_other_rates_hardly_matter_and_pitch_does(weights: Path) -> None:
+    judge = ResemblyzerVoice(weights)
+    one = judge(voice(3.0), RATE)
     assert float(one @ judge(voice(3.0, rate=24_000), 24_000)) > float(one @ judge(voice(3.0, hertz=300.0), RATE))
 
 
