@@ -141,15 +141,25 @@ def integers(values: ArrayLike | Tensor, name: str) -> Integers:
 
 def _sums(of: Integers, counts: Integers) -> Integers:
     """Return the sums of counts over equal values, in the order of the values."""
-    _, group = np.unique(of, return_inverse=True)
-    sums = np.zeros(int(group.max()) + 1, dtype=np.int64)
-    np.add.at(sums, group, counts)
-    return sums
+    of, counts = _in_order(of, counts)
+    return np.add.reduceat(counts, _starts(of))
 
 
 def _largest(of: Integers, counts: Integers) -> int:
     """Return the sum of the largest count of every value."""
-    _, group = np.unique(of, return_inverse=True)
-    largest = np.zeros(int(group.max()) + 1, dtype=np.int64)
-    np.maximum.at(largest, group, counts)
-    return int(largest.sum())
+    of, counts = _in_order(of, counts)
+    return int(np.maximum.reduceat(counts, _starts(of)).sum())
+
+
+def _in_order(of: Integers, counts: Integers) -> tuple[Integers, Integers]:
+    """Return values in ascending order, codes of a table being so already, and their counts along with them."""
+    if (of[1:] >= of[:-1]).all():
+        return of, counts
+    # A stable sort of numbers of two bytes counts instead of comparing.
+    order = np.argsort(of.astype(np.uint16) if of.max() < 1 << 16 else of, kind="stable")
+    return of[order], counts[order]
+
+
+def _starts(of: Integers) -> Integers:
+    """Return where each value begins."""
+    return np.flatnonzero(np.concatenate([[True], of[1:] != of[:-1]]))

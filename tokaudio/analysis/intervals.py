@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def information_interval(
     """Return the mutual information of codes and labels, and its share of the labels' entropy, with intervals.
 
     Args:
-        tables: one for each group of recordings; see `GroupedCounts`.
+        tables: one for each group of recordings, of which empty ones are left out; see `GroupedCounts`.
         level: of how many intervals it shall hold the true figure, as a share.
         splits: times that groups are halved at random for the second correction.
         seed: of the halving.
@@ -139,6 +140,7 @@ def information_interval(
         >>> found.information.low < 0.4512 < found.information.high  # of 2 bits
         True
     """
+    tables = [table for table in tables if table.frames]
     if len(tables) < FEWEST_GROUPS:
         raise AnalysisError(f"{len(tables)} groups of recordings; give {FEWEST_GROUPS} at least")
     if not 0 < level < 1:
@@ -199,10 +201,9 @@ class _Counted:
         codes, labels, counts = (
             np.concatenate([getattr(table, name) for table in tables]) for name in ("codes", "labels", "counts")
         )
-        _, code = np.unique(codes, return_inverse=True)
         _, label = np.unique(labels, return_inverse=True)
-        many = int(label.max()) + 1
-        self.sides = [_Cells(cell, group, counts) for cell in (code, label, code * many + label)]
+        pair = codes * (int(label.max()) + 1) + label
+        self.sides = [_Cells(cell, group, counts) for cell in (codes, label, pair)]
 
     def estimate(self, groups: Integers) -> tuple[Floats, Floats]:
         """Return information in bits and its share `[2]` of some groups, first bias taken off, and standard errors."""
@@ -224,37 +225,36 @@ class _Cells:
     """How often each cell (a code, a label, or a pair of both) occurs in each group; of P entries, those that do."""
 
     def __init__(self, cell: Integers, group: Integers, count: Integers) -> None:
-        groups = int(group.max()) + 1
-        found, entry = np.unique(cell * groups + group, return_inverse=True)
-        self.group = found % groups
-        _, self.cell = np.unique(found // groups, return_inverse=True)
-        self.count = np.bincount(entry, weights=count).astype(np.int64)
-        self.cells = int(self.cell.max()) + 1
-        self.groups = groups
+        _, cell = np.unique(cell, return_inverse=True)
+        self.cells, groups = int(cell.max()) + 1, int(group.max()) + 1
+        found, entry = np.unique(group * self.cells + cell, return_inverse=True)
+        self.cell, self.count = found % self.cells, np.bincount(entry, weights=count)
+        edges = np.searchsorted(found, np.arange(groups + 1) * self.cells).tolist()
+        self.slices = [slice(*pair) for pair in pairwise(edges)]
 
     def entropies(self, groups: Integers, frames: Integers) -> Floats:
         """Return entropies in bits after Miller and Madow: of the given groups together, then without each of them.
 
         Args:
-            groups: numbers of groups `[G]`.
+            groups: numbers of groups `[G]`, none of which is empty.
             frames: that each of the results is of `[1 + G]`.
         """
-        place = np.full(self.groups, -1, dtype=np.int64)
-        place[groups] = np.arange(groups.size)
-        chosen = place[self.group] >= 0
-        cell, count, of = self.cell[chosen], self.count[chosen], place[self.group[chosen]]
+        chosen = [self.slices[group] for group in groups.tolist()]
+        cell, count = (np.concatenate([side[part] for part in chosen]) for side in (self.cell, self.count))
+        starts = np.cumsum([0, *(part.stop - part.start for part in chosen[:-1])])
         total = np.bincount(cell, weights=count, minlength=self.cells)
+        sums = _n_log_n(total)
         less = total[cell] - count
         # Only the cells that a group has change without it.
-        change = np.bincount(of, weights=_n_log_n(less) - _n_log_n(total)[cell], minlength=groups.size)
-        gone = np.bincount(of, weights=less == 0, minlength=groups.size)
-        sums = _n_log_n(total).sum() + np.concatenate([[0.0], change])
-        seen = np.count_nonzero(total) - np.concatenate([[0.0], gone])
-        entropies: Floats = np.log2(frames) - sums / frames + (seen - 1) / (2 * frames * math.log(2))
+        change = np.add.reduceat(_n_log_n(less) - sums[cell], starts)
+        gone = np.add.reduceat((less == 0).astype(np.int64), starts)
+        left = sums.sum() + np.concatenate([[0.0], change])
+        seen = np.count_nonzero(total) - np.concatenate([[0], gone])
+        entropies: Floats = np.log2(frames) - left / frames + (seen - 1) / (2 * frames * math.log(2))
         return entropies
 
 
-def _n_log_n(counts: Floats | Integers) -> Floats:
+def _n_log_n(counts: NDArray[Any]) -> Floats:
     """Return n log2 n, 0 for 0."""
     logarithms: Floats = np.log2(np.maximum(counts, 1.0))
     return counts * logarithms
