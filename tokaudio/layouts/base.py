@@ -112,7 +112,7 @@ class Layout(ABC):
         Raises:
             TokensError: no rows, ids that cannot stand where they do, or lengths that do not fit.
         """
-        decoded = [torch.as_tensor(self.decode_ids(row)) for row in rows]
+        decoded = [self.decode_ids(torch.as_tensor(row)) for row in rows]
         if not decoded:
             raise TokensError("no rows of ids to decode; give at least one")
         tokens = Tokens.batch([Tokens.from_codes(c, self.spec, fingerprint=self.fingerprint) for c in decoded])
