@@ -81,7 +81,7 @@ class AblationMeter:
 
     Example:
         >>> meter = AblationMeter(Tokenizer.from_pretrained("mini-codec"))
-        >>> meter.add(torch.randn(4_000, generator=torch.Generator().manual_seed(0)) / 10, 16_000)
+        >>> meter.add(torch.randn(800, generator=torch.Generator().manual_seed(0)) / 10, 16_000)
         >>> [prefix.codebooks for prefix in meter.finish().prefixes]
         [1, 2, 3, 4, 5, 6, 7, 8]
     """
@@ -233,7 +233,7 @@ def ablation(
         AudioError: if a recording is unusable.
 
     Example:
-        >>> sound = torch.randn(4_000, generator=torch.Generator().manual_seed(0)) / 10
+        >>> sound = torch.randn(800, generator=torch.Generator().manual_seed(0)) / 10
         >>> found = ablation(Tokenizer.from_pretrained("mini-codec"), [(sound, 16_000)])
         >>> found.left_out[0].off_distribution, len(found.attribution)
         (True, 8)

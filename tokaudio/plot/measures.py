@@ -65,13 +65,11 @@ def band_attribution(found: Ablation, *, levels: bool = False, ax: Axes | None =
         MissingDependencyError: if matplotlib is not installed.
 
     Example:
-        >>> import torch
-        >>> from tokaudio import Tokenizer
-        >>> from tokaudio.analysis.ablation import ablation
-        >>> sound = torch.randn(1_600, generator=torch.Generator().manual_seed(0)) / 10
-        >>> found = ablation(Tokenizer.from_pretrained("mini-codec"), [(sound, 16_000)], bands=[(0, 8_001)])
-        >>> band_attribution(found).get_images()[0].get_array().shape
-        (8, 1)
+        >>> from tokaudio.analysis.ablation_results import BandAttribution
+        >>> books = (BandAttribution((0.9, 0.1), ()), BandAttribution((0.2, 0.8), ()))
+        >>> ax = band_attribution(Ablation((), (), ((0, 4_000), (4_000, 8_000)), books, 1, 2.0))
+        >>> ax.get_xticklabels()[1].get_text(), ax.get_images()[0].get_array().shape
+        ('4 to 8 kHz', (2, 2))
     """
     values = [[level.value for level in one.levels] if levels else one.shares for one in found.attribution]
     names = [f"{low / 1000:g} to {high / 1000:.4g} kHz" for low, high in found.bands]
