@@ -58,11 +58,16 @@ def test_mini_semantic_is_what_was_promised():
     assert sum(weight.numel() for weight in weights.values()) <= 6_000_000
 
 
-def test_mini_codec_is_what_was_promised():
-    spec = tokenizer_spec("mini-codec")
-    assert (spec.sample_rate, spec.channels, spec.frame_rate, spec.num_codebooks) == (16_000, 1, 50, 8)
-    assert spec.bitrate_kbps == 4.0 and spec.chunking == "exact"
-    folder = builtin_folder("mini-codec")
+@pytest.mark.parametrize(("name", "kind"), [("mini-codec", "compression"), ("mini-hybrid", "hybrid")])
+def test_the_small_codecs_are_what_was_promised(name: str, kind: str):
+    spec = tokenizer_spec(name)
+    assert (spec.kind, spec.sample_rate, spec.channels, spec.frame_rate) == (kind, 16_000, 1, 50)
+    assert spec.num_codebooks == 8 and spec.bitrate_kbps == 4.0 and spec.chunking == "exact"
+    folder = builtin_folder(name)
     assert folder is not None and (folder / "model.safetensors").stat().st_size <= 12_000_000
-    weights = Tokenizer.from_pretrained("mini-codec").parameters()
+    weights = Tokenizer.from_pretrained(name).parameters()
     assert sum(weight.numel() for weight in weights) <= 6_000_000
+
+
+def test_the_first_codebook_of_mini_hybrid_is_the_semantic_one():
+    assert [book.role for book in tokenizer_spec("mini-hybrid").codebooks] == ["semantic", *["acoustic"] * 7]
