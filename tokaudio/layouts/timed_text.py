@@ -152,7 +152,7 @@ class TimedLayout:
         array = as_array("ids", ids, 1)
         is_text = (array >= 0) & (array < self.vocabulary.text_size)
         codes = as_array("codes", self.sound.decode_ids(array[~is_text]), 2)
-        before: NDArray[np.int64] = np.cumsum(~is_text)[is_text]  # ids of sound before each text token
+        before = np.cumsum(~is_text, dtype=np.int64)[is_text]  # ids of sound before each text token
         total = codes.shape[1]
         starts = np.append(np.arange(0, total, self.block), total)
         lengths = np.array([self.sound.order.length(int(start)) for start in starts])
