@@ -27,6 +27,7 @@ SCRIPTS = (
     "kmeans",
     "quantizers",
     "variable_depth",
+    "analysis",
 )
 
 

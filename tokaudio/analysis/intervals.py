@@ -224,12 +224,15 @@ class _Counted:
 class _Cells:
     """How often each cell (a code, a label, or a pair of both) occurs in each group; of P entries, those that do."""
 
-    def __init__(self, cell: Integers, group: Integers, count: Integers) -> None:
+    def __init__(self, cell: Integers, group: Integers, count: NDArray[Any]) -> None:
         _, cell = np.unique(cell, return_inverse=True)
         self.cells, groups = int(cell.max()) + 1, int(group.max()) + 1
-        found, entry = np.unique(group * self.cells + cell, return_inverse=True)
-        self.cell, self.count = found % self.cells, np.bincount(entry, weights=count)
-        edges = np.searchsorted(found, np.arange(groups + 1) * self.cells).tolist()
+        key = group * self.cells + cell
+        if (key[1:] <= key[:-1]).any():  # codes or labels, of which a table has several entries each
+            key, entry = np.unique(key, return_inverse=True)
+            count = np.bincount(entry, weights=count)
+        self.cell, self.count = key % self.cells, count
+        edges = np.searchsorted(key, np.arange(groups + 1) * self.cells).tolist()
         self.slices = [slice(*pair) for pair in pairwise(edges)]
 
     def entropies(self, groups: Integers, frames: Integers) -> Floats:

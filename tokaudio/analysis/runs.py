@@ -24,7 +24,7 @@ from tokaudio.analysis.pieces import Pieces
 from tokaudio.spec import TokenizerSpec
 
 # Longer runs are counted with those of this length; their sum and the longest are exact all the same.
-_LONGEST = 4_096
+_LONGEST = 1_024
 _SHOWN = 16
 
 
