@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -137,6 +139,28 @@ def test_a_slice_is_whole_steps_of_the_sound(samples: int, step: int, share: flo
 def test_a_sound_too_short_to_begin_later_is_refused() -> None:
     with pytest.raises(AnalysisError, match="give longer recordings"):
         Shift(5)(np.zeros((1, 5), np.float32), setting())
+
+
+@pytest.mark.parametrize("transform", [PitchShift(1.0), TimeStretch(1.1)], ids=lambda transform: transform.name)
+def test_sounds_too_short_for_a_phase_vocoder_are_refused(transform: Transform) -> None:
+    assert transform(tone(300.0, 64 / RATE), setting()).samples.shape[1] > 0
+    with pytest.raises(AnalysisError, match="63 samples are too few"):
+        transform(tone(300.0, 63 / RATE), setting())
+
+
+@pytest.mark.parametrize(
+    ("make", "value", "words"),
+    [
+        (TimeStretch, 0.0, "above 0"),
+        (Reverberation, 0.0, "above 0"),
+        (Shift, -1, "0 or more"),
+        (Slice, 0.0, "up to 1"),
+        (Slice, 1.5, "up to 1"),
+    ],
+)
+def test_what_no_change_can_be_is_refused(make: Any, value: float, words: str) -> None:
+    with pytest.raises(AnalysisError, match=words):
+        make(value)
 
 
 def test_names_tell_the_standard_changes_apart() -> None:

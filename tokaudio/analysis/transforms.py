@@ -21,6 +21,9 @@ from tokaudio.audio import resample
 Sound = NDArray[np.float32]
 """Samples `[C, S]`."""
 
+# Of the phase vocoder, in samples.
+_SHORTEST = 64
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -135,6 +138,9 @@ class Reverberation(Transform):
         seconds: the reverberation time.
         direct: energy of the direct sound over that of the tail, in dB.
 
+    Raises:
+        AnalysisError: if the time is not positive.
+
     Example:
         >>> click = np.zeros((1, 8_000), np.float32)
         >>> click[0, 0] = 1
@@ -145,6 +151,9 @@ class Reverberation(Transform):
 
     seconds: float
     direct: float = 5.0
+
+    def __post_init__(self) -> None:
+        _require(self.seconds > 0, f"reverberation of {self.seconds} s; give a time above 0")
 
     @property
     def name(self) -> str:
@@ -225,12 +234,18 @@ class TimeStretch(Transform):
     Args:
         speed: above 1 to become shorter.
 
+    Raises:
+        AnalysisError: if the speed is not positive.
+
     Example:
         >>> TimeStretch(2.0)(np.ones((1, 16_000), np.float32), Setting(16_000)).samples.shape
         (1, 8000)
     """
 
     speed: float
+
+    def __post_init__(self) -> None:
+        _require(self.speed > 0, f"speed is {self.speed}; give one above 0")
 
     @property
     def name(self) -> str:
@@ -252,12 +267,18 @@ class Shift(Transform):
     Args:
         samples: how many.
 
+    Raises:
+        AnalysisError: if it is negative.
+
     Example:
         >>> Shift(1)(np.ones((1, 9), np.float32), Setting(16_000)).samples.shape
         (1, 8)
     """
 
     samples: int = 1
+
+    def __post_init__(self) -> None:
+        _require(self.samples >= 0, f"shift by {self.samples} samples; give 0 or more")
 
     @property
     def name(self) -> str:
@@ -278,6 +299,9 @@ class Slice(Transform):
     Args:
         share: of the sound that stays.
 
+    Raises:
+        AnalysisError: if it is not between 0 and 1.
+
     Example:
         >>> cut = Slice(0.5)(np.ones((1, 1_000), np.float32), Setting(16_000, step=100))
         >>> cut.start, cut.samples.shape
@@ -285,6 +309,9 @@ class Slice(Transform):
     """
 
     share: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require(0 < self.share <= 1, f"share is {self.share}; give one above 0, up to 1")
 
     @property
     def name(self) -> str:
@@ -301,6 +328,17 @@ class Slice(Transform):
         return Changed(sound[:, start : start + count * setting.step], start=start)
 
 
+def _require(right: bool, problem: str) -> None:
+    if not right:
+        raise AnalysisError(problem)
+
+
 def _window(sound: Sound) -> int:
-    """Return a transform length for the phase vocoder: 2048, less for the shortest sounds."""
-    return min(2048, max(64, 1 << (sound.shape[1].bit_length() - 1)))
+    """Return a transform length for the phase vocoder: 2048, less for short sounds.
+
+    Raises:
+        AnalysisError: if the sound is too short for any.
+    """
+    length = sound.shape[1]
+    _require(length >= _SHORTEST, f"{length} samples are too few for a phase vocoder; give longer recordings")
+    return min(2048, 1 << (length.bit_length() - 1))
