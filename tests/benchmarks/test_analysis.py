@@ -17,12 +17,14 @@ def test_both_sides_give_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(analysis, "SIZE", 60)
     monkeypatch.setattr(analysis, "LABELS", {"phone": 6, "speaker": 3})
     monkeypatch.setattr(plain, "STATED", 500)
-    recordings, known = analysis.corpus(5)
-    assert len(recordings) == 60 and recordings[0].shape == (4, 250) and set(known[0]) == {"phone", "speaker"}
+    monkeypatch.setattr(plain, "GROUPS", 8)
+    recordings, known = analysis.corpus(2)
+    assert len(recordings) == 24 and recordings[0].shape == (4, 250) and set(known[0]) == {"phone", "speaker"}
     found, wanted = analysis.ours(recordings, known), analysis.theirs(recordings, known)
-    for name in ("entropy", "rarefied", "mean run", "heaps", "pairs", "temporal", "bits", "tables"):
+    for name in ("entropy", "rarefied", "mean run", "heaps", "temporal", "bits", "tables"):
         assert np.allclose(np.array(found[name]), np.array(wanted[name]), atol=1e-8), name
-    assert len(found["tables"]) == 8 and len(found["pairs"]) == 2 * len(wanted["pairs"])
+    assert len(found["tables"]) == 8
+    assert np.allclose(sorted(found["pairs"])[::2], sorted(wanted["pairs"])), "each pair stands in two places"
 
 
 def test_plain_figures_are_right() -> None:
