@@ -12,19 +12,10 @@ import torch
 
 from tests.analysis.tones import HOP, RATE, ToneTokenizer, melody, random_melody
 from tokaudio.analysis.contingency import AnalysisError
-from tokaudio.analysis.robustness import STANDARD, Robustness, RobustnessMeter, present, robustness
-from tokaudio.analysis.transforms import (
-    Changed,
-    Gain,
-    Noise,
-    PitchShift,
-    Setting,
-    Shift,
-    Slice,
-    Sound,
-    TimeStretch,
-    Transform,
-)
+from tokaudio.analysis.robustness import STANDARD, RobustnessMeter, present, robustness
+from tokaudio.analysis.robustness_results import Robustness
+from tokaudio.analysis.timing import PitchShift, Shift, Slice, TimeStretch
+from tokaudio.analysis.transforms import Changed, Gain, Noise, Setting, Sound, Transform
 from tokaudio.errors import MissingDependencyError
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokens import Tokens

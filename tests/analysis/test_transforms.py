@@ -11,18 +11,8 @@ from hypothesis import strategies as st
 
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.robustness import STANDARD
-from tokaudio.analysis.transforms import (
-    Gain,
-    Noise,
-    PitchShift,
-    Resampling,
-    Reverberation,
-    Setting,
-    Shift,
-    Slice,
-    TimeStretch,
-    Transform,
-)
+from tokaudio.analysis.timing import PitchShift, Shift, Slice, TimeStretch
+from tokaudio.analysis.transforms import Gain, Noise, Resampling, Reverberation, Setting, Transform
 
 RATE = 16_000
 

@@ -16,7 +16,8 @@ from tokaudio.analysis.codebook_map import codebook_map as plane
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.prototype_results import Prototype
 from tokaudio.analysis.rarefaction import rarefaction
-from tokaudio.analysis.robustness import Robustness, robustness
+from tokaudio.analysis.robustness import robustness
+from tokaudio.analysis.robustness_results import Robustness
 from tokaudio.analysis.sampling import FrameSample
 from tokaudio.analysis.transforms import Gain, Noise
 from tokaudio.plot.parts import heat_map, some

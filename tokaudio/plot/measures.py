@@ -14,7 +14,7 @@ from tokaudio.analysis.codebook_map import CodebookMap
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.prototype_results import Prototype
 from tokaudio.analysis.rarefaction import Rarefaction
-from tokaudio.analysis.robustness import Robustness
+from tokaudio.analysis.robustness_results import Robustness
 from tokaudio.plot.parts import axes_or_new, colours, heat_map
 
 if TYPE_CHECKING:
