@@ -13,7 +13,7 @@ import torch
 from tests.analysis.support import RATE, write_corpus
 from tokaudio import Tokenizer, Tokens
 from tokaudio.analysis import sound_measures
-from tokaudio.analysis.annotations import Annotation
+from tokaudio.analysis.annotations import Annotation, Annotations
 from tokaudio.analysis.contingency import AnalysisError
 from tokaudio.analysis.report_builder import ReportBuilder
 from tokaudio.analysis.reporting import Listener, report, report_tokens
@@ -89,12 +89,23 @@ def test_sound_with_labels_becomes_a_report(tmp_path: Path, codec: Tokenizer, mo
     assert found.tokenizer["name"] == "mini-semantic" and found.tokenizer["fingerprint"] == codec.fingerprint
 
 
+def test_recordings_without_labels_are_counted_and_labels_of_others_refused(tmp_path: Path, codec: Tokenizer) -> None:
+    recordings = write_corpus(tmp_path, recordings=4, segments=6)
+    (tmp_path / "lab" / "2.lab").unlink()
+    found = report(codec, recordings, tmp_path / "lab", intervention_seconds=0)
+    assert found.facts["unlabelled_recordings"] == 1
+    assert any(note.startswith("1 recordings have no labels that can be used") for note in found.notes)
+    other = Annotations(by_stem={"x": lambda recording: Annotation()})
+    with pytest.raises(AnalysisError, match=r"labels are of other recordings than 'wav/0\.wav' and 3 others; name"):
+        report(codec, recordings, other)
+
+
 def test_the_order_of_recordings_and_the_seed_say_the_same(tmp_path: Path, codec: Tokenizer) -> None:
-    recordings = write_corpus(tmp_path, recordings=6, segments=6)
+    recordings = write_corpus(tmp_path, recordings=4, segments=6)
     first, again = (report(codec, recordings, tmp_path / "lab", intervention_seconds=0).to_json() for _ in range(2))
     assert first == again
     few = report(codec, recordings, tmp_path / "lab", max_minutes=0.03, intervention_seconds=0, limit=50)
-    assert few.facts["recordings"] < 6 and few.facts["sampled_frames"] == 50
+    assert few.facts["recordings"] < 4 and few.facts["sampled_frames"] == 50
     assert any(note.startswith("Information is of 50 frames, drawn") for note in few.notes)
 
 

@@ -115,13 +115,19 @@ class Annotations:
     def __len__(self) -> int:
         return len(self._by_path) or len(self._by_stem)
 
+    def __contains__(self, recording: Recording) -> bool:
+        return self._reader(recording) is not None
+
+    def _reader(self, recording: Recording) -> Reader | None:
+        return self._by_path.get(_absolute(recording.path)) or self._by_stem.get(recording.path.stem)
+
     def of(self, recording: Recording) -> Annotation:
         """Return what is known about a recording, its own facts included.
 
         Raises:
             AnalysisError: if its label file cannot be read.
         """
-        read = self._by_path.get(_absolute(recording.path)) or self._by_stem.get(recording.path.stem)
+        read = self._reader(recording)
         found = Annotation() if read is None else read(recording)
         return Annotation(found.segments, facts_of(recording.facts) | dict(found.facts), found.source)
 

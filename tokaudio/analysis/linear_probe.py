@@ -89,7 +89,8 @@ def linear_probe(
     code, fold, target = code[known], fold[known], target[known]
     if len(np.unique(fold)) < 2 or len(np.unique(target)) < 2:
         return None
-    table = table - table.mean(axis=0)
+    used, code = np.unique(code, return_inverse=True)
+    table = table[used] - table[used].mean(axis=0)
     return _values(table, code, target.astype(np.float64), fold) if values else _labels(table, code, target, fold)
 
 

@@ -142,7 +142,7 @@ class ReportBuilder:
         if self.failed:
             yield f"{self.failed} recordings could not be read and were left out."
         if self.unlabelled:
-            yield f"{self.unlabelled} recordings have labels that could not be used; their frames count elsewhere only."
+            yield f"{self.unlabelled} recordings have no labels that can be used; their frames count elsewhere only."
         if self._unknown:
             yield f"{self._unknown} labels of frames are unknown ones (spn and the like) and were left out."
 

@@ -9,7 +9,7 @@ Recordings are taken one at a time, in random order; what is kept of them does n
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def report(
         listener: hears how it goes on.
 
     Raises:
-        AnalysisError: if nothing can be read, or labels cannot.
+        AnalysisError: if nothing can be read, labels cannot, or they are of other recordings.
         AudioError: if a manifest cannot be read.
 
     Example:
@@ -90,6 +90,7 @@ def report(
     known = _annotations(labels)
     hears = listener or Listener()
     sounds = list(sounds_of(audio, sample_rate))
+    _require_labels(known, [_recording(sound) for sound in sounds])
     builder = ReportBuilder(tokenizer.spec, fingerprint=tokenizer.fingerprint, limit=limit, seed=seed)
     measures = SoundMeasures(tokenizer, seconds=intervention_seconds, seed=seed)
     heard_seconds = 0.0
@@ -182,6 +183,17 @@ def _annotations(labels: Annotations | str | os.PathLike[str] | None) -> Annotat
     return labels if isinstance(labels, Annotations) else read_annotations(labels)
 
 
+def _recording(sound: Sound) -> Recording:
+    return sound.recording if isinstance(sound, Clip) else sound
+
+
+def _require_labels(known: Annotations, recordings: Sequence[Recording]) -> None:
+    """Refuse labels of other recordings, before any work is done."""
+    if len(known) and recordings and not any(recording in known for recording in recordings):
+        given = f"{recordings[0].name!r}" + (f" and {len(recordings) - 1} others" if len(recordings) > 1 else "")
+        raise AnalysisError(f"the labels are of other recordings than {given}; name labels and recordings alike")
+
+
 def _encoded(tokenizer: Tokenizer, sound: Sound) -> tuple[Tokens, Heard]:
     if isinstance(sound, Clip):
         samples = as_audio(sound.samples).samples
@@ -193,7 +205,8 @@ def _encoded(tokenizer: Tokenizer, sound: Sound) -> tuple[Tokens, Heard]:
 
 def _known(known: Annotations, sound: Sound, seconds: float, builder: ReportBuilder, listener: Listener) -> Annotation:
     """Return what is known about a recording; labels that do not fit it are counted, and the listener hears of them."""
-    recording = sound.recording if isinstance(sound, Clip) else sound
+    recording = _recording(sound)
+    builder.unlabelled += bool(len(known)) and recording not in known
     try:
         found = known.of(recording)
         found.check(seconds)
