@@ -77,6 +77,7 @@ def test_tables_add_up(pairs: list[tuple[int, int]], cut: int) -> None:
 @pytest.mark.parametrize("size", [40, 70_000])
 def test_measures_equal_scikit_learns(size: int) -> None:
     from sklearn.metrics import homogeneity_score, mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
 
     random = np.random.default_rng(size)
     labels = random.integers(0, 20, 3_000)
@@ -84,6 +85,9 @@ def test_measures_equal_scikit_learns(size: int) -> None:
     table = contingency(codes * (size // 40), labels)  # sparse where size is large
     assert close(mutual_information(table) * math.log(2), mutual_info_score(labels, codes))
     assert close(pnmi(table), homogeneity_score(labels, codes))
+    frames = contingency_matrix(labels, codes, sparse=True)
+    assert close(phone_purity(table), frames.max(axis=0).sum() / 3_000)
+    assert close(cluster_purity(table), frames.max(axis=1).sum() / 3_000)
 
 
 def test_known_answers() -> None:
