@@ -40,7 +40,8 @@ class RowCollator:
         packed: whether examples share rows, of `max_length` ids. Positions begin anew with each, and the first id of
             each is not learnt.
         mask: of packed rows: `block`, a bool mask [B, 1, L, L] that keeps examples apart in any attention that takes
-            masks; or `none`, for models that tell examples apart by their positions, as those of `transformers` do.
+            masks; or `none`, for models that tell examples apart by their positions, as those of `transformers` do
+            where their cache is off (`use_cache=False`).
         multiple_of: rows are filled up to a multiple of so many ids.
 
     Raises:

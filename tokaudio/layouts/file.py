@@ -1,6 +1,7 @@
 """`tokaudio.json`: tokenizer, layout and vocabulary of a dataset, in one file that any program can read.
 
-All ids stand in it as numbers, so that a trainer needs no arithmetic and no tokaudio; `docs/layouts.md` describes it.
+All ids stand in it as numbers, so that a trainer needs no arithmetic and no tokaudio;
+`docs/layouts/tokaudio-json.md` describes it.
 """
 
 from __future__ import annotations

@@ -258,7 +258,7 @@ class Vocabulary:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON; see `docs/layouts.md`."""
+        """Return everything as plain values, for JSON; see `docs/layouts/tokaudio-json.md`."""
         return {
             "size": self.size,
             "text": {"first": 0, "size": self.text_size},
