@@ -156,4 +156,9 @@ def test_what_no_change_can_be_is_refused(make: Any, value: float, words: str) -
 def test_names_tell_the_standard_changes_apart() -> None:
     names = [transform.name for transform in STANDARD]
     assert len(set(names)) == len(names)
-    assert {"noise 20 dB", "MP3 64 kbit/s", "Opus 24 kbit/s", "shift by 1 samples", "slice of 50 %"} <= set(names)
+    assert {"noise 20 dB", "MP3 64 kbit/s", "Opus 24 kbit/s", "shift by 1 sample", "slice of 50 %"} <= set(names)
+    assert (PitchShift(1.0).name, PitchShift(-2.0).name, Shift(7).name) == (
+        "pitch +1 semitone",
+        "pitch -2 semitones",
+        "shift by 7 samples",
+    )

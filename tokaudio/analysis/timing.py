@@ -30,8 +30,8 @@ class PitchShift(Transform):
 
     @property
     def name(self) -> str:
-        """As in `pitch +1 semitones`."""
-        return f"pitch {self.semitones:+g} semitones"
+        """As in `pitch +1 semitone`."""
+        return f"pitch {self.semitones:+g} semitone{'' if abs(self.semitones) == 1 else 's'}"
 
     def __call__(self, sound: Sound, setting: Setting) -> Changed:
         """Return the sound at another pitch."""
@@ -96,8 +96,8 @@ class Shift(Transform):
 
     @property
     def name(self) -> str:
-        """As in `shift by 1 samples`."""
-        return f"shift by {self.samples} samples"
+        """As in `shift by 1 sample`."""
+        return f"shift by {self.samples} sample{'' if self.samples == 1 else 's'}"
 
     def __call__(self, sound: Sound, setting: Setting) -> Changed:
         """Return the sound without its first samples."""
