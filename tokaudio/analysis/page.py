@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from tokaudio.analysis.charts import HEIGHT, WIDTH, Chart, line_chart
 from tokaudio.analysis.study import LayerStudy, Measurement
-from tokaudio.errors import MissingDependencyError, one_line
+from tokaudio.analysis.templating import environment
 
 _TITLES = {
     "phone": "Phones",
@@ -32,7 +31,7 @@ def layers_page(study: LayerStudy) -> str:
     Raises:
         MissingDependencyError: if jinja2 is not installed.
     """
-    template = _environment().get_template("layers.html.j2")
+    template = environment().get_template("layers.html.j2")
     places: list[int | None] = [None, *study.layers] if _has_reference(study) else list(study.layers)
     return template.render(
         study=study,
@@ -51,21 +50,6 @@ def layers_page(study: LayerStudy) -> str:
         ],
         width=WIDTH,
         height=HEIGHT,
-    )
-
-
-def _environment() -> Any:
-    try:
-        import jinja2
-    except ImportError as error:
-        text = one_line("jinja2", "is not installed", "run: pip install 'tokaudio[viz]'")
-        raise MissingDependencyError(text) from error
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("tokaudio.analysis"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
     )
 
 
