@@ -7,7 +7,7 @@ Map of the package:
 - `TokenizerSpec`, `CodebookSpec`: rates, codebooks, licence; all bitrate arithmetic.
 - `fuse`: one hybrid tokenizer out of any two.
 - `list_tokenizers`, `tokenizer_spec`: what can be loaded by name.
-- `tokaudio.layouts`: units as ids of a language model: BPE.
+- `tokaudio.layouts`: codes as ids of a language model and back: vocabularies, patterns, BPE, collators.
 - `tokaudio.quantizers`, `tokaudio.audio`, `tokaudio.training`, `tokaudio.metrics`: the parts.
 - `tokaudio.testing`: checks that any tokenizer or quantizer can be put through.
 """

@@ -7,6 +7,7 @@
 - `RunsLayout`, `UnitBPE`: shorter sequences of units.
 - `TimedLayout`, `text_row`: text and sound in time.
 - `RowCollator`, `GridCollator`: batches for training, packed or padded; weights of the loss per codebook.
+- `make_layout`: any of them by name, with the usual special ids.
 - `save_layout`, `load_layout`: all of it in one JSON file.
 """
 
@@ -16,6 +17,7 @@ from tokaudio.layouts.collators import GridCollator, RowCollator
 from tokaudio.layouts.file import layout_document, layout_from_document, load_layout, save_layout
 from tokaudio.layouts.flat import FlatLayout
 from tokaudio.layouts.grid import GridLayout, acoustic_delays, musicgen_delays
+from tokaudio.layouts.named import LAYOUT_NAMES, make_layout
 from tokaudio.layouts.orders import Order, coarse_first, flatten, semantic_then_acoustic
 from tokaudio.layouts.packing import block_mask, pack
 from tokaudio.layouts.ranges import CodeRange
@@ -26,6 +28,7 @@ from tokaudio.layouts.vocabulary import Vocabulary
 from tokaudio.layouts.weights import id_weights, loss_weights, report_weights, role_weights
 
 __all__ = [
+    "LAYOUT_NAMES",
     "CodeRange",
     "FlatLayout",
     "GridCollator",
@@ -49,6 +52,7 @@ __all__ = [
     "layout_from_document",
     "load_layout",
     "loss_weights",
+    "make_layout",
     "musicgen_delays",
     "pack",
     "report_weights",
