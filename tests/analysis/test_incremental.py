@@ -79,6 +79,14 @@ def test_frames_without_a_code_or_a_label(monkeypatch: pytest.MonkeyPatch) -> No
     assert found is not None and 200 < found.frames < 300 and found.bits[0] == pytest.approx(2.0, abs=0.05)
 
 
+def test_labels_that_could_not_be_learned_are_left_out() -> None:
+    label = labels(4, 9)
+    rare = np.where(FOLDS == 0, np.where(label == 3, 9, label), label)
+    found = incremental_information([rare], rare, FOLDS)
+    assert found is not None and found.frames == int(((FOLDS == 0) & (label != 3)).sum())
+    assert found.entropy < 2.1 and found.bits[0] == pytest.approx(found.entropy, abs=0.02)
+
+
 def test_what_cannot_be_told_is_none_or_refused() -> None:
     label = labels(4)
     assert incremental_information([label], 0 * label, FOLDS) is None

@@ -68,7 +68,8 @@ def incremental_information(
     Args:
         codes: integers `[K, N]`, -1 for none, which says nothing.
         labels: of the same frames `[N]`, -1 for none.
-        folds: of the same frames `[N]`: fold 0 is measured, fold 1 chooses, the others are fitted to.
+        folds: of the same frames `[N]`: fold 0 is measured, fold 1 chooses, the others are fitted to; labels that do
+            not occur in these are left out.
         attribute: name of what the labels are.
         seed: of the choice of frames, where there are more than are used.
 
@@ -90,7 +91,8 @@ def incremental_information(
     if code.ndim != 2 or not code.shape[1:] == label.shape == fold.shape:
         shapes = f"{list(code.shape)}, {list(label.shape)} and {list(fold.shape)}"
         raise AnalysisError(f"codes, labels and folds are {shapes}; give [K, N], [N] and [N]")
-    known = np.flatnonzero(label >= 0)
+    # Of a label that the model could not learn, such as a speaker of one recording, nothing can be foretold.
+    known = np.flatnonzero((label >= 0) & np.isin(label, label[fold > 1]))
     if len(known) > FRAMES:
         known = np.sort(np.random.default_rng(seed).choice(known, FRAMES, replace=False))
     names, label = np.unique(label[known], return_inverse=True)
