@@ -109,11 +109,11 @@ def test_what_is_planned_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(catalogue, "published", lambda: (first, second))
     assert entries() == [*builtin(), second]
     shipped = [entry.name for entry in builtin()]
-    assert {"mini-codec", "mini-hybrid", "mini-semantic"} <= {*shipped}
+    assert {"mini-bands", "mini-codec", "mini-hybrid", "mini-semantic"} <= {*shipped}
     assert catalogue.list_tokenizers(published=True) == [*shipped, second.name]
     assert catalogue.list_tokenizers() == shipped
     assert catalogue.tokenizer_spec(second.spec.name) is second.spec
-    with pytest.raises(UnknownNameError, match=rf"no tokenizer is called '{first.name}'; there are mini-codec, "):
+    with pytest.raises(UnknownNameError, match=rf"no tokenizer is called '{first.name}'; there are mini-bands, "):
         catalogue.tokenizer_spec(first.name)
 
 

@@ -58,7 +58,9 @@ def test_mini_semantic_is_what_was_promised():
     assert sum(weight.numel() for weight in weights.values()) <= 6_000_000
 
 
-@pytest.mark.parametrize(("name", "kind"), [("mini-codec", "compression"), ("mini-hybrid", "hybrid")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("mini-codec", "compression"), ("mini-hybrid", "hybrid"), ("mini-bands", "compression")]
+)
 def test_the_small_codecs_are_what_was_promised(name: str, kind: str):
     spec = tokenizer_spec(name)
     assert (spec.kind, spec.sample_rate, spec.channels, spec.frame_rate) == (kind, 16_000, 1, 50)

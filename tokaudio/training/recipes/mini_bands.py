@@ -3,8 +3,8 @@
 What is trained, and for how long, is in the preset `mini-bands`, which `tokaudio train` takes with recordings of your
 own. Here it hears the pool of the other shipped tokenizers. Run as
 
-    python -m tokaudio.training.recipes.mini_bands train --work WORK
-    python -m tokaudio.training.recipes.mini_bands export --work WORK --out FOLDER
+    python -m tokaudio.training.recipes.mini_bands train --work WORK --steps 3000
+    python -m tokaudio.training.recipes.mini_bands export --work WORK --out FOLDER --steps 3000
 
 The training can be interrupted and repeated; it goes on from its last checkpoint.
 """
