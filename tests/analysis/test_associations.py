@@ -77,6 +77,7 @@ def test_codes_that_last_say_little_of_labels_that_last(found: list[Association]
     assert one.score < 0.35
     apart = evaluate(sample().finish().codes[1], sample().finish().columns["speaker"])
     assert apart.share > 2 * one.score  # what a floor of single frames would leave
+    assert one.information.floor > apart.floor + 0.1
 
 
 def test_attributes_that_say_nothing_are_left_out_by_name() -> None:
