@@ -177,6 +177,29 @@ def test_ids_that_end_within_a_frame_are_refused():
         decoder.close()
 
 
+@pytest.mark.parametrize("chunk", [None, 2])
+def test_stages_of_different_lengths_are_refused(chunk):
+    spec = spec_of((1, 1))
+    layout = FlatLayout(spec, coarse_first(spec, chunk=chunk))
+    ids = layout.encode_codes(codes_of(spec, 2))
+    # Three codes of codebook 0 and one of codebook 1, or one and two: the number of ids alone could be right.
+    uneven = ids[[0, 1, 1, 2]] if chunk is None else np.concatenate([ids[[0, 2, 3]], ids[:1]])
+    with pytest.raises(TokensError):
+        layout.decode_ids(uneven)
+    decoder = layout.decoder()
+    with pytest.raises(TokensError, match=r"are of different lengths|one of codebook . belongs there"):
+        decoder.push(uneven)
+        decoder.close()
+
+
+def test_a_stage_cannot_be_left_out():
+    spec = spec_of((1, 1))
+    layout = FlatLayout(spec, coarse_first(spec, separated=True))
+    separator = np.array([layout.vocabulary.special("sep")])
+    with pytest.raises(TokensError, match="position 0 holds id 3, sep; one of codebook 0 belongs there"):
+        layout.decoder().push(separator)
+
+
 def test_special_ids_and_text_within_the_codes_are_refused():
     spec = spec_of((1, 1))
     layout = FlatLayout(spec, vocabulary=Vocabulary.for_spec(spec, text_size=3))

@@ -111,6 +111,10 @@ def test_columns_that_end_early_or_go_on_are_refused():
     decoder.push(rows[:, 1:4])
     with pytest.raises(TokensError, match="row 0, step 2, holds"):
         decoder.close()
+    longer = rows.copy()
+    longer[0, 4] = 3
+    with pytest.raises(TokensError, match="row 0, step 4, holds 3 where the empty 8 belongs"):
+        layout.decode_ids(longer)
     with pytest.raises(TokensError, match="1 steps, of which 2 are empty"):
         layout.decode_ids(rows[:, :1])
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from moshi.models import loaders
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -17,6 +18,7 @@ from transformers import (
 
 from tests.layouts.shapes import codes_of, spec_of
 from tests.near import assert_near
+from tokaudio.catalogue import tokenizer_spec
 from tokaudio.layouts import FlatLayout, GridLayout, RowCollator, acoustic_delays, musicgen_delays
 
 SPEC = spec_of((1,) * 4, [16] * 4)
@@ -46,6 +48,13 @@ def test_moshi_acoustic_delay():
     model = SimpleNamespace(generation_config=SimpleNamespace(max_length=7))
     _, pattern = MoshiForConditionalGeneration.build_delay_pattern_mask(model, codes[None], 16, 17, max_length=7)
     assert torch.equal(pattern[0], rows)
+
+
+def test_moshi_delays_of_the_original():
+    """Its text comes first, then the eight codebooks of its own voice, then those of the other's."""
+    delays = loaders._lm_kwargs["delays"]
+    own = acoustic_delays(tokenizer_spec("mimi").select(8))
+    assert tuple(delays) == (0, *own, *own)
 
 
 def tiny(vocabulary):

@@ -23,7 +23,9 @@ from tokaudio.layouts.packing import block_mask, pack
 from tokaudio.layouts.ranges import CodeRange
 from tokaudio.layouts.runs import RunsLayout
 from tokaudio.layouts.split import SplitLayout
-from tokaudio.layouts.timed_text import TimedLayout, TimedText, row_text, text_row
+from tokaudio.layouts.text_row import row_text, text_row
+from tokaudio.layouts.timed_layout import TimedLayout
+from tokaudio.layouts.timed_text import TimedText
 from tokaudio.layouts.vocabulary import Vocabulary
 from tokaudio.layouts.weights import id_weights, loss_weights, report_weights, role_weights
 

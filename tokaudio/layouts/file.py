@@ -19,7 +19,7 @@ from tokaudio.layouts.grid import GridLayout
 from tokaudio.layouts.orders import Order
 from tokaudio.layouts.runs import RunsLayout
 from tokaudio.layouts.split import SplitLayout
-from tokaudio.layouts.timed_text import TimedLayout
+from tokaudio.layouts.timed_layout import TimedLayout
 from tokaudio.layouts.vocabulary import Vocabulary
 from tokaudio.spec import TokenizerSpec
 

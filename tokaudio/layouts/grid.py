@@ -9,7 +9,7 @@ alike, behind the semantic one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from tokaudio._spec_checks import require_int
 from tokaudio.errors import TokensError
 from tokaudio.layouts.arrays import Integers, as_array, like
-from tokaudio.layouts.base import Layout, LayoutDecoder
+from tokaudio.layouts.base import Layout
 from tokaudio.layouts.orders import flatten
 from tokaudio.layouts.ranges import require_range
 from tokaudio.layouts.vocabulary import Vocabulary
 from tokaudio.spec import TokenizerSpec
+
+if TYPE_CHECKING:
+    from tokaudio.layouts.grid_decoder import GridDecoder
 
 
 class GridLayout(Layout):
@@ -88,9 +91,9 @@ class GridLayout(Layout):
         self.after = self.before if after is None else after
         self._strides = np.array([book.stride for book in spec.codebooks], dtype=np.int64)
         for number in (self.before, self.after):
-            self._require_empty(number)
+            self._check_empty(number)
 
-    def _require_empty(self, number: int) -> None:
+    def _check_empty(self, number: int) -> None:
         require_int("empty id", number, minimum=0)
         if self.in_vocabulary and self.vocabulary.name_of(number).startswith("code "):
             raise TokensError(f"the empty id {number} is {self.vocabulary.name_of(number)}; give a special one")
@@ -144,7 +147,7 @@ class GridLayout(Layout):
 
     def decode_ids(self, ids: Integers) -> Integers:
         """Return the codes [K, T] of rows [R, S]; see `Layout`."""
-        rows = self._rows(ids)
+        rows = self.rows_of(ids)
         steps = rows.shape[1] - self.overhead
         if steps < 0:
             raise TokensError(
@@ -152,18 +155,20 @@ class GridLayout(Layout):
             )
         body = np.stack([rows[r, self.lead + d : self.lead + d + steps] for r, d in enumerate(self.delays)])
         for r, delay in enumerate(self.delays):
-            self._require(rows[r, : self.lead + delay], self.before, r, 0)
-            self._require(rows[r, self.lead + delay + steps :], self.after, r, self.lead + delay + steps)
+            self.require_empty(rows[r, : self.lead + delay], self.before, r, 0)
+            self.require_empty(rows[r, self.lead + delay + steps :], self.after, r, self.lead + delay + steps)
         codes = self.frames_of(body, 0)
         return like(self.checked(codes), ids)
 
-    def _rows(self, ids: Integers) -> NDArray[np.int64]:
+    def rows_of(self, ids: Integers) -> NDArray[np.int64]:
+        """Return rows [R, S] as an array, after checking how many there are."""
         rows = as_array("rows", ids, 2)
         if rows.shape[0] != self.num_rows:
             raise TokensError(f"{rows.shape[0]} rows; give the {self.num_rows} of this layout")
         return rows
 
-    def _require(self, found: NDArray[np.int64], wanted: int, row: int, start: int) -> None:
+    def require_empty(self, found: NDArray[np.int64], wanted: int, row: int, start: int) -> None:
+        """Refuse places of a row, from step `start` on, that hold anything but the empty id."""
         wrong = np.flatnonzero(found != wanted)
         if len(wrong):
             place = f"row {row}, step {start + int(wrong[0])}, holds {int(found[wrong[0]])}"
@@ -193,56 +198,9 @@ class GridLayout(Layout):
             >>> decoder.push(np.array([[1, 2], [8, 3]])).tolist()
             [[1], [3]]
         """
+        from tokaudio.layouts.grid_decoder import GridDecoder
+
         return GridDecoder(self)
-
-
-class GridDecoder(LayoutDecoder):
-    """Frames come out as soon as the row with the greatest delay has them; see `GridLayout.decoder`."""
-
-    def __init__(self, layout: GridLayout) -> None:
-        self._layout = layout
-        self._held = np.zeros((layout.num_rows, 0), dtype=np.int64)  # columns from `_done` on
-        self._done = 0  # steps of frames that have come out
-        self._last = np.zeros((layout.spec.num_codebooks, 1), dtype=np.int64)  # the last frame that came out
-
-    def push(self, ids: Integers) -> Integers:
-        """Take the next columns [R, n] and return the frames that they complete; see `LayoutDecoder`."""
-        layout = self._layout
-        begun = self._done + self._held.shape[1]
-        columns = layout._rows(ids)
-        self._check(columns, begun)
-        self._held = np.concatenate([self._held, columns], axis=1)
-        steps = max(0, self._held.shape[1] - layout.overhead)
-        body = np.stack([self._held[r, layout.lead + d :][:steps] for r, d in enumerate(layout.delays)])
-        codes = layout.frames_of(body, self._done)
-        self._require_strides(codes, self._done * layout.step)
-        self._held, self._done = self._held[:, steps:], self._done + steps
-        return like(codes, ids)
-
-    def _check(self, columns: NDArray[np.int64], begun: int) -> None:
-        """Refuse codes before a row begins."""
-        for r, delay in enumerate(self._layout.delays):
-            early = columns[r, : max(0, self._layout.lead + delay - begun)]
-            self._layout._require(early, self._layout.before, r, begun)
-
-    def _require_strides(self, codes: NDArray[np.int64], first: int) -> None:
-        """Refuse slow codes that change between the places where one may begin."""
-        joined = np.concatenate([self._last, codes], axis=1)
-        frames = np.arange(first, first + codes.shape[1])
-        for k, book in enumerate(self._layout.spec.codebooks):
-            wrong = np.flatnonzero((joined[k, 1:] != joined[k, :-1]) & (frames % book.stride > 0))
-            if len(wrong):
-                where = f"its stride of {book.stride} frames at frame {frames[wrong[0]]}"
-                raise TokensError(f"codebook {k} changes within {where}; repeat each code")
-        self._last = joined[:, -1:]
-
-    def close(self) -> None:
-        """Say that no more columns come: what is held must be the empty ends of the rows."""
-        layout = self._layout
-        if self._held.shape[1] < layout.overhead:
-            raise TokensError(f"the columns end {layout.overhead - self._held.shape[1]} steps early; give all steps")
-        for r, delay in enumerate(layout.delays):
-            layout._require(self._held[r, layout.lead + delay :], layout.after, r, self._done + layout.lead + delay)
 
 
 def musicgen_delays(rows: int, *, channels: int = 1) -> tuple[int, ...]:
