@@ -2,7 +2,7 @@
 
 report.sentences()  # what each codebook carries
 report.roles[0].attribute, report.sections["usage"]
-report.to_json(), report.to_dataframe()
+report.to_json(), report.to_dataframe(), report.to_html(audio)
 """
 
 from __future__ import annotations
@@ -80,6 +80,26 @@ class Report:
     def to_json(self) -> str:
         """Return everything as JSON."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+    def to_html(self, audio: Any = None, *, sample_rate: int | None = None) -> str:
+        """Return a page that holds everything, to be opened from disk.
+
+        Args:
+            audio: what was analysed, as for `report`, so that examples of codes can be listened to; None for silence.
+            sample_rate: of samples, in Hz.
+
+        Raises:
+            AnalysisError: if the audio is of no known kind.
+            AudioError: if a manifest cannot be read.
+            MissingDependencyError: if jinja2 is not installed.
+        """
+        from tokaudio.analysis.listening import example_clips, sounds_by_name
+        from tokaudio.analysis.report_page import report_page
+
+        document = self.to_dict()
+        prototypes = document["sections"].get("prototypes")
+        sounds = {} if audio is None else sounds_by_name(audio, sample_rate)
+        return report_page(document, example_clips(prototypes, sounds) if prototypes and sounds else None)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat row for each codebook and attribute: what `to_dataframe` is made of."""

@@ -21,14 +21,14 @@ NOTHING = "\u2013"
 
 
 def environment() -> Any:
-    """Return jinja2's environment: everything is escaped, and no name is forgotten.
+    r"""Return jinja2's environment: everything is escaped, and no name is forgotten.
 
     Raises:
         MissingDependencyError: if jinja2 is not installed.
 
     Example:
         >>> environment().from_string("{{ 0.256 | percent }} {{ '<b>' }}").render()
-        '26\\xa0% &lt;b&gt;'
+        '26\xa0% &lt;b&gt;'
     """
     try:
         import jinja2
@@ -47,11 +47,11 @@ def environment() -> Any:
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """Return a share in percent.
+    r"""Return a share in percent.
 
     Example:
-        >>> percent(0.123, 1), percent(None)
-        ('12.3\\xa0%', '–')
+        >>> percent(0.123, 1), percent(None) == NOTHING
+        ('12.3\xa0%', True)
     """
     return NOTHING if share is None else f"{100 * share:.{digits}f}\u00a0%"
 

@@ -40,6 +40,10 @@ Labels = Annotated[
     ),
 ]
 JsonFile = Annotated[str | None, typer.Option("--json", metavar="OUT.json", help="Write everything to this file.")]
+Page = Annotated[
+    str | None,
+    typer.Option("-o", "--output", metavar="OUT.html", help="Write a page that opens from disk to this file."),
+]
 Where = Annotated[
     list[str] | None,
     typer.Option("--where", metavar="COLUMN=VALUE", help="Rows of manifests to take, such as split=test."),
@@ -62,6 +66,7 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     data: Data,
     tokenizer: TokenizerName = None,
     labels: Labels = None,
+    output: Page = None,
     json_file: JsonFile = None,
     where: Where = None,
     max_minutes: MaxMinutes = None,
@@ -74,13 +79,14 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
 ) -> int:
     """Say what each codebook of a tokenizer carries.
 
-    tokaudio analyze recordings/ -t mini-codec --labels alignments/ --json report.json
+    tokaudio analyze recordings/ -t mini-codec --labels alignments/ -o report.html --json report.json
 
     Measures how much each codebook says about pitch, voicing, energy and the spectrum, and about phones, words,
     speakers, languages and emotions where labels are given. Of token files alone, only what needs no sound.
     """
-    if json_file is not None:
-        _check_output(json_file, force)
+    for file in (output, json_file):
+        if file is not None:
+            _check_output(file, force)
     tokens = _token_files(data) if tokenizer is None else []
     if tokenizer is None and not tokens:
         remedy = "name a tokenizer (-t), or give token files (.npz)"
@@ -91,12 +97,16 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     from tokaudio.analysis.annotations import read_annotations
     from tokaudio.analysis.reporting import report as report_sound
     from tokaudio.analysis.reporting import report_tokens
+    from tokaudio.analysis.templating import environment
     from tokaudio.atomic import atomic_write
     from tokaudio.cli.analyzing import AnalysisProgress, tell
     from tokaudio.cli.loading import choose_device, open_tokenizer
     from tokaudio.cli.signals import orderly
     from tokaudio.cli.sounds import find_sounds
 
+    if output is not None:
+        environment()
+    sounds = None
     run = Report("read", quiet=quiet, debug=debug, batch=True)
     known = None if labels is None else read_annotations(labels)
     found: CodebookReport
@@ -120,7 +130,10 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
             )
     if json_file is not None:
         atomic_write(Path(json_file), (found.to_json() + "\n").encode(), overwrite=force)
-    return tell(found, json_file, run)
+    if output is not None:
+        page = found.to_html(None if sounds is None else sounds.recordings)
+        atomic_write(Path(output), page.encode(), overwrite=force)
+    return tell(found, output or json_file, run)
 
 
 def _token_files(data: list[str]) -> list[str]:
