@@ -210,7 +210,7 @@ def speed_section(minutes: float) -> str:
             f"{minutes:g} minutes of drawn tokens ({BOOKS} codebooks of {SIZE:,} at {RATE} Hz) in recordings of 5 s: "
             "use, rarefaction, growth, runs, neighbours, all pairs of codebooks, n-grams to order 4, and what each "
             f"codebook says about {len(LABELS)} labels, with floors and intervals from {plain.GROUPS} groups. "
-            "Without BPE, which is the same library on both sides. The plain script leaves out Zipf, total "
+            "Without BPE, which is the same library on both sides. The plain script leaves out Zipf and total "
             "correlation.",
             "",
             "| | CPU |",
