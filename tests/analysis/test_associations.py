@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -144,10 +143,8 @@ def test_what_is_no_number_is_none_in_json() -> None:
 def test_a_report_is_a_table(found: list[Association], monkeypatch: pytest.MonkeyPatch) -> None:
     rows = small(found).rows()
     assert len(rows) == 9 and rows[1]["attribute"] == "phone" and rows[1]["low"] < rows[1]["score"] < rows[1]["high"]
-    pandas = ModuleType("pandas")
-    pandas.DataFrame = list  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pandas", pandas)
-    assert small(found).to_dataframe() == rows  # type: ignore[comparison-overlap]
+    table = small(found).to_dataframe()
+    assert list(table.columns) == list(rows[0]) and list(table["attribute"]) == [row["attribute"] for row in rows]
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingDependencyError, match="pandas: is not installed; run: pip install pandas"):
+    with pytest.raises(MissingDependencyError, match="pandas: is not installed; run: pip install 'tokaudio.viz.'"):
         small(found).to_dataframe()

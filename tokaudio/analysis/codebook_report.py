@@ -114,7 +114,7 @@ class Report:
         try:
             import pandas
         except ImportError as error:
-            text = one_line("pandas", "is not installed", "run: pip install pandas, or use rows()")
+            text = one_line("pandas", "is not installed", "run: pip install 'tokaudio[viz]', or use rows()")
             raise MissingDependencyError(text) from error
         return pandas.DataFrame(self.rows())
 
