@@ -146,5 +146,5 @@ def test_a_report_is_a_table(found: list[Association], monkeypatch: pytest.Monke
     table = small(found).to_dataframe()
     assert list(table.columns) == list(rows[0]) and list(table["attribute"]) == [row["attribute"] for row in rows]
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingDependencyError, match="pandas: is not installed; run: pip install 'tokaudio.viz.'"):
+    with pytest.raises(MissingDependencyError, match=r"pandas: is not installed; run: pip install 'tokaudio\[viz\]'"):
         small(found).to_dataframe()
