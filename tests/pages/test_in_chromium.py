@@ -1,0 +1,156 @@
+"""Pages in a real browser, opened from disk: no errors, nothing loaded, no sideways scrolling, and what one can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.analysis.reported import HOSTILE, document, sounds
+from tokaudio.analysis.listening import example_clips, sounds_by_name
+from tokaudio.analysis.report_page import report_page
+
+CONTRASTS = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (colour) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = (colour) => {
+    const [r, g, b] = rgb(colour).map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (one) => {
+    for (; one; one = one.parentElement) {
+      const colour = getComputedStyle(one).backgroundColor;
+      if (rgb(colour)[3] > 0) return colour;
+    }
+  };
+  const found = [];
+  for (const one of document.querySelectorAll("p, li, td, th, dt, dd, h1, h2, summary, button, .soft")) {
+    if (!one.textContent.trim()) continue;
+    const [a, b] = [light(getComputedStyle(one).color), light(behind(one))];
+    found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), one.textContent.trim().slice(0, 40)]);
+  }
+  return found.sort((a, b) => a[0] - b[0])[0];
+}"""
+
+
+@dataclass
+class Opened:
+    """A page, what it complained of, and what it asked for."""
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser(browser_path: str) -> Iterator[Browser]:
+    with sync_playwright() as play:
+        found = play.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    whole = document()
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    clips = example_clips(whole["sections"]["prototypes"], sounds_by_name(sounds()))
+    path.write_text(report_page(whole, clips), encoding="utf-8")
+    return path
+
+
+def opened(browser: Browser, path: Path, *, width: int = 1280, scheme: Any = "light") -> Opened:
+    page = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True).new_page()
+    found = Opened(page)
+    page.on("console", lambda message: found.errors.append(message.text))
+    page.on("pageerror", lambda error: found.errors.append(str(error)))
+    page.on("request", lambda request: found.requests.append(request.url))
+    page.goto(path.as_uri())
+    return found
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_is_shown_without_errors_in_any_width_and_light(
+    browser: Browser, report_file: Path, width: int, scheme: str
+) -> None:
+    found = opened(browser, report_file, width=width, scheme=scheme)
+    assert found.errors == [] and found.requests == [report_file.as_uri()]
+    found.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert found.page.evaluate("document.documentElement.scrollWidth") == width
+    paper = found.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(252, 252, 251)" if scheme == "light" else "rgb(21, 24, 28)")
+    contrast, text = found.page.evaluate(CONTRASTS)
+    assert contrast >= 4.5, text
+    assert len(found.page.screenshot()) > 10_000
+
+
+def test_hostile_names_do_nothing(browser: Browser, report_file: Path) -> None:
+    found = opened(browser, report_file)
+    assert found.page.title() == f"Codebook report of {HOSTILE}" and found.errors == []
+    assert found.page.locator("img").count() == 0 and found.page.locator("script").count() == 1
+    # Even what slips into the page does not run.
+    found.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title=1\">')")
+    found.page.wait_for_timeout(50)
+    assert found.page.title() != "1" and "Content Security Policy" in found.errors[0]
+
+
+def test_tables_are_sorted_by_their_heads(browser: Browser, report_file: Path) -> None:
+    page = opened(browser, report_file).page
+    table = page.locator("#usage table").first
+    head = table.get_by_role("button", name="perplexity")
+
+    def figures() -> list[float]:
+        return [float(text) for text in table.locator("tbody td:nth-child(6)").all_inner_texts()]
+
+    head.click()
+    assert figures() == sorted(figures(), reverse=True) and len(figures()) == 2
+    assert head.locator("..").get_attribute("aria-sort") == "descending"
+    head.press("Enter")
+    assert figures() == sorted(figures()) and figures()[0] < figures()[1]
+
+
+def test_figures_say_more_when_pointed_at(browser: Browser, report_file: Path) -> None:
+    page = opened(browser, report_file, width=360).page
+    tip = page.locator("#tip")
+    assert tip.is_hidden()
+    page.locator("#meaning .heat td").first.hover()
+    assert tip.inner_text().startswith("codebook 0, speaker: ") and " to " in tip.inner_text()
+    box = tip.bounding_box()
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 360
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+    page.locator("#meaning .heat td").nth(1).focus()
+    assert "chance" in tip.inner_text()
+
+
+def test_codes_can_be_listened_to(browser: Browser, report_file: Path) -> None:
+    found = opened(browser, report_file)
+    button = found.page.locator("button.play").first
+    decoded = found.page.evaluate(
+        """async (address) => {
+          const sound = new Audio(address);
+          await new Promise((done, failed) => { sound.onloadedmetadata = done; sound.onerror = failed; });
+          return sound.duration;
+        }""",
+        button.get_attribute("data-sound"),
+    )
+    assert 0.2 < decoded < 4
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false" and found.errors == []
+
+
+def test_every_picture_and_button_has_a_name(browser: Browser, report_file: Path) -> None:
+    page = opened(browser, report_file).page
+    unnamed = """[...document.querySelectorAll('svg, button, [role=region]')].filter(
+      (one) => !one.getAttribute('aria-label') && !one.textContent.trim()).length"""
+    assert page.evaluate(unnamed) == 0 and page.evaluate("document.documentElement.lang") == "en"
