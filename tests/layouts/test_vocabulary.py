@@ -70,6 +70,13 @@ def test_special_ids_of_the_text_tokenizer_are_kept():
     assert vocabulary.name_of(99) == "id 99, which is outside"
 
 
+def test_ids_behind_and_between_codes_are_no_codes():
+    vocabulary = Vocabulary((CodeRange(0, 0, 4), CodeRange(1, 6, 2)), {"eos": 8})
+    books, _, codes = vocabulary.lookup(np.arange(9))
+    assert books.tolist() == [0, 0, 0, 0, -1, -1, 1, 1, -1] and codes.tolist() == [0, 1, 2, 3, -1, -1, 0, 1, -1]
+    assert vocabulary.name_of(5) == "unused id 5"
+
+
 def test_merged_units_get_the_range_they_need():
     vocabulary = Vocabulary.for_spec(spec_of((1, 1), [4, 4]), specials=[], sizes={0: 9})
     assert vocabulary.ids(0, torch.tensor([8])).tolist() == [8] and vocabulary.ids(1, [0]).tolist() == [9]
