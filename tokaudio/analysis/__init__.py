@@ -2,7 +2,8 @@
 
 - `report`: everything about a tokenizer's codes on some sound, with or without labels.
 - `report_tokens`: the same of saved tokens, as far as they tell it.
-- `Report`: what these return: sentences, roles, JSON, a table.
+- `Report`: what these return: sentences, roles, JSON, a table, a page.
+- `compare`: two or more tokenizers on the same sound, which gives a `Comparison`.
 
 Each measure has a module of its own, such as `tokaudio.analysis.usage` and `tokaudio.analysis.information`.
 """
@@ -14,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tokaudio.analysis.codebook_report import Report
+    from tokaudio.analysis.comparison import Comparison, compare
     from tokaudio.analysis.reporting import report, report_tokens
 
 _HOMES = {
+    "Comparison": "tokaudio.analysis.comparison",
     "Report": "tokaudio.analysis.codebook_report",
+    "compare": "tokaudio.analysis.comparison",
     "report": "tokaudio.analysis.reporting",
     "report_tokens": "tokaudio.analysis.reporting",
 }
 
-__all__ = ["Report", "report", "report_tokens"]
+__all__ = ["Comparison", "Report", "compare", "report", "report_tokens"]
 
 
 def __getattr__(name: str) -> Any:

@@ -86,7 +86,7 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     """
     for file in (output, json_file):
         if file is not None:
-            _check_output(file, force)
+            check_output(file, force)
     tokens = _token_files(data) if tokenizer is None else []
     if tokenizer is None and not tokens:
         remedy = "name a tokenizer (-t), or give token files (.npz)"
@@ -150,7 +150,7 @@ def _token_files(data: list[str]) -> list[str]:
     return found
 
 
-def _check_output(output: str, force: bool) -> None:
+def check_output(output: str, force: bool) -> None:
     """Refuse a file that cannot be written, before any work is done."""
     if Path(output).is_dir():
         raise refuse(output, "is a directory", "name a file in it")

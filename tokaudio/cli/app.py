@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from tokaudio.cli.analyze import analyze
+from tokaudio.cli.compare import compare
 from tokaudio.cli.convert import convert
 from tokaudio.cli.decode import decode
 from tokaudio.cli.doctor import doctor
@@ -41,7 +42,7 @@ def _root() -> None:
     """
 
 
-_WITH_EXIT_CODES = ("encode", "decode", "fit-kmeans", "layers", "analyze", "train")
+_WITH_EXIT_CODES = ("encode", "decode", "fit-kmeans", "layers", "analyze", "compare", "train")
 for _name, _command in (
     ("encode", encode),
     ("decode", decode),
@@ -50,6 +51,7 @@ for _name, _command in (
     ("fit-kmeans", fit_kmeans),
     ("layers", layers),
     ("analyze", analyze),
+    ("compare", compare),
     ("train", train),
     ("list", list_command),
     ("info", info),

@@ -1,0 +1,82 @@
+"""`tokaudio compare`: two or more tokenizers on the same audio, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokaudio.cli import options
+from tokaudio.cli.analyze import InterventionSeconds, JsonFile, Labels, MaxMinutes, Page, Seed, Where, check_output
+from tokaudio.cli.failures import refuse
+from tokaudio.cli.report import Report
+
+Arguments = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="A B... AUDIO",
+        help="Two tokenizers or more (names of `list`, folders, OWNER/NAME), then audio: a file, folder or manifest.",
+    ),
+]
+
+
+def compare(  # noqa: PLR0917 - typer reads options from parameters
+    arguments: Arguments,
+    output: Page = None,
+    json_file: JsonFile = None,
+    labels: Labels = None,
+    where: Where = None,
+    max_minutes: MaxMinutes = None,
+    intervention_seconds: InterventionSeconds = 60.0,
+    seed: Seed = 0,
+    device: options.Device = "auto",
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> int:
+    """Compare tokenizers on the same audio.
+
+    tokaudio compare mini-codec mini-semantic recordings/ -o compare.html
+
+    Rates, usage, what codes say at equal bitrate, robustness, and which codes of one go with which of the other.
+    """
+    *names, data = arguments
+    if len(names) < 2:
+        raise refuse(" ".join(arguments), "is not two tokenizers and audio", "name two tokenizers or more, then audio")
+    for file in (output, json_file):
+        if file is not None:
+            check_output(file, force)
+
+    from tokaudio.analysis.annotations import read_annotations
+    from tokaudio.analysis.comparison import compare as compare_tokenizers
+    from tokaudio.analysis.templating import environment
+    from tokaudio.atomic import atomic_write
+    from tokaudio.cli.comparing import ComparisonProgress, tell
+    from tokaudio.cli.loading import choose_device, open_tokenizer
+    from tokaudio.cli.signals import orderly
+    from tokaudio.cli.sounds import find_sounds
+
+    if output is not None:
+        environment()
+    run = Report("read", quiet=quiet, debug=debug, batch=True)
+    sounds = find_sounds([data], where or ())
+    for path, error in sounds.failures:
+        run.fail(path, error)
+    known = None if labels is None else read_annotations(labels)
+    models = [open_tokenizer(name, choose_device(device)) for name in names]
+    with orderly(), ComparisonProgress(run, len(sounds.recordings), max_minutes) as progress:
+        found = compare_tokenizers(
+            models,
+            sounds.recordings,
+            labels=known,
+            max_minutes=max_minutes,
+            intervention_seconds=intervention_seconds,
+            seed=seed,
+            listener=progress,
+        )
+    if json_file is not None:
+        atomic_write(Path(json_file), (found.to_json() + "\n").encode(), overwrite=force)
+    if output is not None:
+        atomic_write(Path(output), found.to_html().encode(), overwrite=force)
+    return tell(found, output or json_file, run)
