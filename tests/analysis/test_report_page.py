@@ -144,6 +144,15 @@ def test_curves_lie_where_their_values_are() -> None:
     assert curve_chart("one", {"a": [(3, 0.2)]}).lines[0].dots[0].text == "a, 3: 20.0\u00a0%"
 
 
+def test_axes_are_read_well_whatever_is_on_them() -> None:
+    low = curve_chart("c", {"a": [(0.45, -0.02), (4.0, 0.018)]}, across="kbit/s", logarithmic=True)
+    assert [tick.text for tick in low.across] == ["0.5", "1", "2"]
+    assert [tick.text for tick in low.up] == [f"{share}\u00a0%" for share in ("0.0", "0.5", "1.0", "1.5", "2.0")]
+    assert low.lines[0].dots[0].y == low.edges[3] and low.lines[0].dots[0].text == "a, 0.45 kbit/s: -2.0\u00a0%"
+    none = curve_chart("c", {"a": [(1, -0.5), (8, 0.0)]})
+    assert len(none.up) == 6 and [tick.text for tick in none.across] == list("12345678")
+
+
 def test_shades_have_an_ink_that_can_be_read() -> None:
     found = heat_map("t", ["0"] * 4, {"a": [Shade(value, "", "") for value in (None, 0.5, 0.6, 0.8)]}, top=1.0)
     assert [cell.ink for cell in found.rows[0][1]] == ["low", "low", "mid", "high"]

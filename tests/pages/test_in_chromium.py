@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.analysis.reported import HOSTILE, document, sounds
+from tests.analysis.test_comparison import comparison
 from tokaudio.analysis.listening import example_clips, sounds_by_name
 from tokaudio.analysis.report_page import report_page
 
@@ -90,6 +91,17 @@ def test_a_report_is_shown_without_errors_in_any_width_and_light(
     contrast, text = found.page.evaluate(CONTRASTS)
     assert contrast >= 4.5, text
     assert len(found.page.screenshot()) > 10_000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_comparison_is_shown_without_errors(browser: Browser, tmp_path: Path, scheme: str) -> None:
+    path = tmp_path / "compare.html"
+    path.write_text(comparison().to_html(), encoding="utf-8")
+    found = opened(browser, path, width=360, scheme=scheme)
+    assert found.errors == [] and found.requests == [path.as_uri()] and HOSTILE in found.page.title()
+    assert found.page.evaluate("document.documentElement.scrollWidth") == 360
+    contrast, text = found.page.evaluate(CONTRASTS)
+    assert contrast >= 4.5, text
 
 
 def test_hostile_names_do_nothing(browser: Browser, report_file: Path) -> None:

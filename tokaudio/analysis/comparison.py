@@ -96,12 +96,13 @@ class Comparison:
         limit, rows = self.at_equal_bitrate()
         for row in rows:
             told = [
-                f"{name} {fixed(entry['share'])} (first {entry['codebooks']})"
+                f"{name} {fixed(entry['share'])} ({entry['bitrate_bps'] / 1000:.2f} kbit/s)"
                 for name, entry in zip(self.names, row["tokenizers"], strict=True)
                 if entry is not None
             ]
             if len(told) > 1:
-                found.append(f"At {limit / 1000:.2f} kbit/s or less, {row['attribute']}: {', '.join(told)}.")
+                what = row["attribute"][0].upper() + row["attribute"][1:]
+                found.append(f"{what}, at {limit / 1000:.2f} kbit/s or less: {', '.join(told)}.")
         closest = sorted(self.associations, key=lambda one: -max(one.told_of_first, one.told_of_second))[:3]
         return [*found, *(one.sentence() for one in closest)]
 

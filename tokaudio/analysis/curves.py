@@ -12,7 +12,8 @@ from tokaudio.analysis.charts import HEIGHT, WIDTH, Chart, Dot, Line, Tick
 from tokaudio.analysis.templating import fixed, percent
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 12.0, 12.0, 38.0
-_STEPS, _MOST_ACROSS = 5, 8
+_STEPS, _MOST_ACROSS, _FEWEST_ACROSS = 5, 8, 3
+_PERCENT = 0.01 - 1e-9
 
 Curve = Sequence[tuple[float, float | None]]
 
@@ -29,7 +30,7 @@ def curve_chart(
 
     Args:
         title: what they show.
-        curves: points x, y by name; y is 0 or more, None where there is none.
+        curves: points x, y by name; y is None where there is none, and drawn as 0 where it is less.
         across: the unit of x, for what a dot says when pointed at.
         logarithmic: whether x, then above 0, is drawn by its logarithm.
         shares: whether y is written in percent.
@@ -42,8 +43,9 @@ def curve_chart(
     known = {name: [(x, y) for x, y in curve if y is not None] for name, curve in curves.items()}
     xs = [x for curve in known.values() for x, _ in curve] or [1.0]
     ys = [y for curve in known.values() for _, y in curve]
-    step = _step(max(ys, default=0.0) or 1.0)
-    top = step * math.ceil((max(ys, default=0.0) or 1.0) / step - 1e-9)
+    most = max([0.0, *ys]) or 1.0
+    step = _step(most)
+    top = step * math.ceil(most / step - 1e-9)
     low, high = _scale(min(xs), logarithmic), _scale(max(xs), logarithmic)
 
     def right(x: float) -> float:
@@ -51,7 +53,7 @@ def curve_chart(
         return round(_LEFT + 8 + (WIDTH - _LEFT - _RIGHT - 16) * share, 1)
 
     def height(y: float) -> float:
-        return round(HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * y / top, 1)
+        return round(HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * max(0.0, y) / top, 1)
 
     lines = []
     for name, curve in known.items():
@@ -67,7 +69,8 @@ def curve_chart(
         lines.append(Line(name, tuple(dots), path))
     ticks = [Tick(right(x), short(x)) for x in _places(min(xs), max(xs), logarithmic)]
     up = [
-        Tick(height(step * n), percent(step * n) if shares else fixed(step * n)) for n in range(round(top / step) + 1)
+        Tick(height(step * n), percent(step * n, 0 if step >= _PERCENT else 1) if shares else fixed(step * n))
+        for n in range(round(top / step) + 1)
     ]
     return Chart(title, tuple(ticks), tuple(up), tuple(lines))
 
@@ -98,7 +101,9 @@ def _step(top: float) -> float:
 def _places(low: float, high: float, logarithmic: bool) -> list[float]:
     if logarithmic:
         powers = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
-        return [10.0**power for power in powers]
+        parts = (1, 2, 5) if len(powers) < _FEWEST_ACROSS else (1,)
+        every = [part * 10.0**power for power in range(powers.start - 1, powers.stop) for part in parts]
+        return [place for place in every if low * (1 - 1e-9) <= place <= high * (1 + 1e-9)]
     step = max(1.0, _step((high - low) * _STEPS / _MOST_ACROSS)) if high > low else 1.0
     first = math.ceil(low / step)
     return [step * n for n in range(first, math.floor(high / step) + 1)]
