@@ -86,6 +86,9 @@ def test_a_report_is_shown_without_errors_in_any_width_and_light(
     assert found.errors == [] and found.requests == [report_file.as_uri()]
     found.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     assert found.page.evaluate("document.documentElement.scrollWidth") == width
+    # Names of rows are not broken into letters.
+    heads = found.page.locator(".heat tbody th").all()
+    assert heads and all((head.bounding_box() or {})["width"] >= 60 for head in heads)
     paper = found.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(252, 252, 251)" if scheme == "light" else "rgb(21, 24, 28)")
     contrast, text = found.page.evaluate(CONTRASTS)
