@@ -35,7 +35,7 @@ from results import write_section
 from torch import Tensor
 
 from tokaudio import Tokenizer
-from tokaudio.analysis.information import evaluate
+from tokaudio.analysis.statistics.information import evaluate
 from tokaudio.atomic import atomic_write
 from tokaudio.metrics.intelligibility import stoi
 from tokaudio.metrics.spectral import mel_distance

@@ -30,17 +30,17 @@ from numpy.typing import NDArray
 from results import machine_line, write_section
 
 from tests.analysis.planted import Corpus, bits_and_share, planted_joint, unrelated_joint
-from tokaudio.analysis.contingency import contingency
-from tokaudio.analysis.grouping import GroupedCounts
-from tokaudio.analysis.information import Information, evaluate
-from tokaudio.analysis.intervals import InformationInterval, information_interval
-from tokaudio.analysis.pieces import PieceSample
-from tokaudio.analysis.power_laws import HeapsCounter, zipf
-from tokaudio.analysis.predictability import predictability
-from tokaudio.analysis.rarefaction import rarefaction
-from tokaudio.analysis.redundancy import redundancy
-from tokaudio.analysis.runs import RunCounter, temporal_redundancy
-from tokaudio.analysis.usage import UsageCounter
+from tokaudio.analysis.codes.pieces import PieceSample
+from tokaudio.analysis.codes.power_laws import HeapsCounter, zipf
+from tokaudio.analysis.codes.predictability import predictability
+from tokaudio.analysis.codes.rarefaction import rarefaction
+from tokaudio.analysis.codes.redundancy import redundancy
+from tokaudio.analysis.codes.runs import RunCounter, temporal_redundancy
+from tokaudio.analysis.codes.usage import UsageCounter
+from tokaudio.analysis.statistics.contingency import contingency
+from tokaudio.analysis.statistics.grouping import GroupedCounts
+from tokaudio.analysis.statistics.information import Information, evaluate
+from tokaudio.analysis.statistics.intervals import InformationInterval, information_interval
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 
 SIMULATIONS = 500

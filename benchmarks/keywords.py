@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from results import machine_line, write_section
 
 from tokaudio import Tokenizer
-from tokaudio.analysis.attributes import mfcc
+from tokaudio.analysis.frames.attributes import mfcc
 from tokaudio.audio import read_audio, resample
 from tokaudio.quantizers.search import nearest
 from tokaudio.tokenizers.backbones import load_backbone

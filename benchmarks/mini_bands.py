@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from results import machine_line, write_section
 
 from tokaudio import Tokenizer
-from tokaudio.analysis.bands import band_attribution
+from tokaudio.analysis.decoding.bands import band_attribution
 from tokaudio.metrics.intelligibility import stoi
 from tokaudio.metrics.spectral import mel_distance
 from tokaudio.tokenizers.banded_codec import BandedCodec

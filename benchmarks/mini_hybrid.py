@@ -25,7 +25,7 @@ from results import machine_line, write_section
 from semantic_quality import RATE, Labelled, festvox, voices
 
 from tokaudio import Tokenizer
-from tokaudio.analysis.information import evaluate
+from tokaudio.analysis.statistics.information import evaluate
 from tokaudio.metrics.spectral import mel_distance
 
 DEPTHS = (1, 3, 8)

@@ -18,8 +18,8 @@ import torch
 from results import machine_line, write_section
 
 from tokaudio import Tokenizer
-from tokaudio.analysis.robustness import robustness
-from tokaudio.analysis.robustness_results import Robustness
+from tokaudio.analysis.robustness.results import Robustness
+from tokaudio.analysis.robustness.robustness import robustness
 
 LEGEND = (
     "First the unit edit distance (arXiv:2209.15483; runs that change, over runs), then the share of frames that keep "

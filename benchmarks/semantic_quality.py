@@ -31,8 +31,8 @@ from results import machine_line, write_section
 from torch import Tensor
 
 from tokaudio import Tokenizer
-from tokaudio.analysis.information import Information, evaluate
-from tokaudio.analysis.labels import Vocabulary, frame_centres, read_lab
+from tokaudio.analysis.annotated.labels import Vocabulary, frame_centres, read_lab
+from tokaudio.analysis.statistics.information import Information, evaluate
 from tokaudio.quantizers.search import nearest
 from tokaudio.tokenizers.backbones import load_backbone
 from tokaudio.training.frames import FramesInMemory

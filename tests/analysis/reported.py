@@ -10,16 +10,16 @@ import torch
 
 from tests.analysis.toys import toy
 from tokaudio import Tokens
-from tokaudio.analysis.ablation_results import Ablation, BandAttribution, LeftOut, Prefix
-from tokaudio.analysis.annotations import Annotation
-from tokaudio.analysis.codebook_map import codebook_map, neighbours
+from tokaudio.analysis.annotated.annotations import Annotation
 from tokaudio.analysis.codebook_report import Report
-from tokaudio.analysis.prototypes import PrototypeMeter
-from tokaudio.analysis.ratios import Estimate
+from tokaudio.analysis.decoding.ablation_results import Ablation, BandAttribution, LeftOut, Prefix
 from tokaudio.analysis.report_builder import ReportBuilder
-from tokaudio.analysis.robustness_results import CodebookRobustness, Robustness, TransformRobustness
+from tokaudio.analysis.robustness.results import CodebookRobustness, Robustness, TransformRobustness
 from tokaudio.analysis.sections import Rows
+from tokaudio.analysis.single_codes.codebook_map import codebook_map, neighbours
+from tokaudio.analysis.single_codes.prototypes import PrototypeMeter
 from tokaudio.analysis.sounds import Clip
+from tokaudio.analysis.statistics.ratios import Estimate
 from tokaudio.spec import CodebookSpec
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\">'{{ 7 * 7 }}"

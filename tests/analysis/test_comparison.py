@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from tests.analysis.pages.test_report_page import Whole
 from tests.analysis.reported import HOSTILE, full_report
 from tests.analysis.support import write_corpus
-from tests.analysis.test_report_page import Whole
 from tokaudio import Tokenizer
+from tokaudio.analysis.codes.token_association import token_association
 from tokaudio.analysis.comparison import Comparison, compare
-from tokaudio.analysis.comparison_page import comparison_page
-from tokaudio.analysis.contingency import AnalysisError
-from tokaudio.analysis.incremental import IncrementalInformation
+from tokaudio.analysis.frames.incremental import IncrementalInformation
+from tokaudio.analysis.pages.comparison_page import comparison_page
 from tokaudio.analysis.sections import Rows
-from tokaudio.analysis.token_association import token_association
+from tokaudio.analysis.statistics.contingency import AnalysisError
 
 
 def increments(attribute: str, *bits: float) -> IncrementalInformation:

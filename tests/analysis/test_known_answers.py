@@ -9,11 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tokaudio.analysis.annotations import Annotation, Annotations
+from tokaudio.analysis.annotated.annotations import Annotation, Annotations
 from tokaudio.analysis.codebook_report import Report
+from tokaudio.analysis.codes.usage import Usage
 from tokaudio.analysis.reporting import report
 from tokaudio.analysis.sounds import Clip
-from tokaudio.analysis.usage import Usage
 from tokaudio.audio.attributes import energy, pitch, spectral_shape
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.base import Tokenizer

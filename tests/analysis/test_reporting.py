@@ -13,13 +13,13 @@ import torch
 from tests.analysis.support import RATE, write_corpus
 from tokaudio import Tokenizer, Tokens
 from tokaudio.analysis import sound_measures
-from tokaudio.analysis.annotations import Annotation, Annotations
-from tokaudio.analysis.contingency import AnalysisError
+from tokaudio.analysis.annotated.annotations import Annotation, Annotations
 from tokaudio.analysis.report_builder import ReportBuilder
 from tokaudio.analysis.reporting import Listener, report, report_tokens
-from tokaudio.analysis.robustness import RobustnessMeter
+from tokaudio.analysis.robustness.robustness import RobustnessMeter
+from tokaudio.analysis.robustness.transforms import Gain
 from tokaudio.analysis.sounds import Clip, sounds_of
-from tokaudio.analysis.transforms import Gain
+from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import TokaudioError, TokensError
 from tokaudio.spec import CodebookSpec, TokenizerSpec
@@ -183,5 +183,5 @@ def test_names_are_found_where_they_are_used() -> None:
 
     assert package.report is report and package.report_tokens is report_tokens
     assert package.Report.__name__ == "Report"
-    with pytest.raises(AttributeError, match="it has Report, report, report_tokens"):
+    with pytest.raises(AttributeError, match="it has Comparison, Report, compare, report, report_tokens"):
         package.nonsense

@@ -12,13 +12,14 @@ import soundfile
 import torch
 
 from tokaudio import Tokenizer
-from tokaudio.analysis import code_measures, sound_measures
-from tokaudio.analysis.code_measures import CodeMeasures
-from tokaudio.analysis.contingency import AnalysisError
-from tokaudio.analysis.robustness import Robustness, RobustnessMeter
+from tokaudio.analysis import sound_measures
+from tokaudio.analysis.codes import code_measures
+from tokaudio.analysis.codes.code_measures import CodeMeasures
+from tokaudio.analysis.robustness.robustness import Robustness, RobustnessMeter
+from tokaudio.analysis.robustness.transforms import Gain
 from tokaudio.analysis.sound_measures import SoundMeasures
 from tokaudio.analysis.sounds import Clip
-from tokaudio.analysis.transforms import Gain
+from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import AudioError
 from tokaudio.spec import CodebookSpec, TokenizerSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from tokaudio.analysis.contingency import Integers
+from tokaudio.analysis.statistics.contingency import Integers
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 
 SLOW = (CodebookSpec(4, stride=2), CodebookSpec(6), CodebookSpec(3))

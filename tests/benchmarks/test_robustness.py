@@ -7,8 +7,8 @@ import dataclasses
 from robustness import report
 
 from tests.analysis.tones import RATE, ToneTokenizer, random_melody
-from tokaudio.analysis.robustness import robustness
-from tokaudio.analysis.transforms import Gain
+from tokaudio.analysis.robustness.robustness import robustness
+from tokaudio.analysis.robustness.transforms import Gain
 
 
 def test_every_change_has_a_row_with_all_codebooks_and_what_is_missing_says_why() -> None:

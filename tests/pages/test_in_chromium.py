@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.analysis.reported import HOSTILE, document, sounds
 from tests.analysis.test_comparison import comparison
-from tokaudio.analysis.listening import example_clips, sounds_by_name
-from tokaudio.analysis.report_page import report_page
+from tokaudio.analysis.pages.listening import example_clips, sounds_by_name
+from tokaudio.analysis.pages.report_page import report_page
 
 CONTRASTS = """() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });

@@ -9,17 +9,17 @@ from matplotlib.figure import Figure
 
 from tests.analysis.tones import RATE, ToneTokenizer, melody
 from tokaudio import plot
-from tokaudio.analysis.ablation import ablation
-from tokaudio.analysis.associations import Association, associations
-from tokaudio.analysis.codebook_map import CodebookMap
-from tokaudio.analysis.codebook_map import codebook_map as plane
-from tokaudio.analysis.contingency import AnalysisError
-from tokaudio.analysis.prototype_results import Prototype
-from tokaudio.analysis.rarefaction import rarefaction
-from tokaudio.analysis.robustness import robustness
-from tokaudio.analysis.robustness_results import Robustness
-from tokaudio.analysis.sampling import FrameSample
-from tokaudio.analysis.transforms import Gain, Noise
+from tokaudio.analysis.codes.rarefaction import rarefaction
+from tokaudio.analysis.decoding.ablation import ablation
+from tokaudio.analysis.frames.associations import Association, associations
+from tokaudio.analysis.frames.sampling import FrameSample
+from tokaudio.analysis.robustness.results import Robustness
+from tokaudio.analysis.robustness.robustness import robustness
+from tokaudio.analysis.robustness.transforms import Gain, Noise
+from tokaudio.analysis.single_codes.codebook_map import CodebookMap
+from tokaudio.analysis.single_codes.codebook_map import codebook_map as plane
+from tokaudio.analysis.single_codes.prototype_results import Prototype
+from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.plot.parts import heat_map, some
 
 SOUNDS = [(melody([1, 1, 1, 1], [0, 1, 2, 3]), RATE)]

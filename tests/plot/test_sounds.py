@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 
 from tokaudio import plot
-from tokaudio.analysis.contingency import AnalysisError
+from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.errors import AudioError, MissingDependencyError
 from tokaudio.plot import codes, codes_under_spectrogram, spectrogram
 from tokaudio.tokens import CodebookSpec, TokenizerSpec, Tokens

@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.near import assert_near
 from tests.tokenizers.test_spectral_codec import whole_latents
 from tokaudio import Tokenizer
-from tokaudio.analysis.bands import band_attribution, codebook_spectrum
+from tokaudio.analysis.decoding.bands import band_attribution, codebook_spectrum
 from tokaudio.errors import CheckpointError
 from tokaudio.nn.banded_codec import BandedCodecShape, band_edges
 from tokaudio.spec import CodebookSpec, TokenizerSpec

@@ -5,7 +5,8 @@
 - `Report`: what these return: sentences, roles, JSON, a table, a page.
 - `compare`: two or more tokenizers on the same sound, which gives a `Comparison`.
 
-Each measure has a module of its own, such as `tokaudio.analysis.usage` and `tokaudio.analysis.information`.
+Each measure has a module of its own, such as `tokaudio.analysis.codes.usage` and
+`tokaudio.analysis.statistics.information`.
 """
 
 from __future__ import annotations

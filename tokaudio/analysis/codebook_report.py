@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokaudio import __version__
-from tokaudio.analysis.associations import Association
+from tokaudio.analysis.frames.associations import Association
 from tokaudio.analysis.roles import Role
 from tokaudio.analysis.sections import Section
 from tokaudio.errors import MissingDependencyError, one_line
@@ -93,8 +93,8 @@ class Report:
             AudioError: if a manifest cannot be read.
             MissingDependencyError: if jinja2 is not installed.
         """
-        from tokaudio.analysis.listening import example_clips, sounds_by_name
-        from tokaudio.analysis.report_page import report_page
+        from tokaudio.analysis.pages.listening import example_clips, sounds_by_name
+        from tokaudio.analysis.pages.report_page import report_page
 
         document = self.to_dict()
         prototypes = document["sections"].get("prototypes")

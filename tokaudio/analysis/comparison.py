@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from tokaudio.analysis.code_streams import recordings_of
 from tokaudio.analysis.codebook_report import Report
-from tokaudio.analysis.contingency import AnalysisError
+from tokaudio.analysis.codes.code_streams import recordings_of
+from tokaudio.analysis.codes.token_association import TokenAssociation, side_by_side, token_association
+from tokaudio.analysis.frames.sampling import FrameSample
+from tokaudio.analysis.pages.templating import fixed
 from tokaudio.analysis.reporting import Listener, report
-from tokaudio.analysis.sampling import FrameSample
 from tokaudio.analysis.sound_measures import SECONDS
 from tokaudio.analysis.sounds import Clip, Sound, sounds_of
-from tokaudio.analysis.templating import fixed
-from tokaudio.analysis.token_association import TokenAssociation, side_by_side, token_association
+from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.audio import as_audio
 from tokaudio.errors import TokaudioError
 from tokaudio.spec import TokenizerSpec
@@ -131,7 +131,7 @@ class Comparison:
         Raises:
             MissingDependencyError: if jinja2 is not installed.
         """
-        from tokaudio.analysis.comparison_page import comparison_page
+        from tokaudio.analysis.pages.comparison_page import comparison_page
 
         return comparison_page(self.to_dict())
 

@@ -12,15 +12,15 @@ from typing import Any
 
 from torch import Tensor
 
-from tokaudio.analysis.annotations import Annotation
-from tokaudio.analysis.associations import associations, labels_of
-from tokaudio.analysis.code_measures import CodeMeasures
-from tokaudio.analysis.code_streams import recordings_of
+from tokaudio.analysis.annotated.annotations import Annotation
 from tokaudio.analysis.codebook_report import Report
-from tokaudio.analysis.frame_measures import increments, probes
-from tokaudio.analysis.observing import Column, Heard, named, vocabularies
+from tokaudio.analysis.codes.code_measures import CodeMeasures
+from tokaudio.analysis.codes.code_streams import recordings_of
+from tokaudio.analysis.frames.associations import associations, labels_of
+from tokaudio.analysis.frames.frame_measures import increments, probes
+from tokaudio.analysis.frames.observing import Column, Heard, named, vocabularies
+from tokaudio.analysis.frames.sampling import LIMIT, FrameSample, SampledFrames
 from tokaudio.analysis.roles import roles
-from tokaudio.analysis.sampling import LIMIT, FrameSample, SampledFrames
 from tokaudio.analysis.sections import Section
 from tokaudio.errors import TokensError, one_line
 from tokaudio.spec import TokenizerSpec

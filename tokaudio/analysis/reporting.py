@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from tokaudio.analysis.annotations import Annotation, Annotations, facts_of, read_annotations
-from tokaudio.analysis.code_streams import recordings_of
+from tokaudio.analysis.annotated.annotations import Annotation, Annotations, facts_of, read_annotations
 from tokaudio.analysis.codebook_report import Report
-from tokaudio.analysis.contingency import AnalysisError
-from tokaudio.analysis.observing import Heard, hear
+from tokaudio.analysis.codes.code_streams import recordings_of
+from tokaudio.analysis.frames.observing import Heard, hear
+from tokaudio.analysis.frames.sampling import LIMIT
 from tokaudio.analysis.report_builder import ReportBuilder
-from tokaudio.analysis.sampling import LIMIT
 from tokaudio.analysis.sound_measures import SECONDS, SoundMeasures
 from tokaudio.analysis.sounds import Clip, Sound, sounds_of
+from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.audio import AudioReader, as_audio
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import TokaudioError

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tokaudio.analysis.associations import Association
+from tokaudio.analysis.frames.associations import Association
 
 RUNNERS_UP = 2
 """Attributes that are named after the first."""
@@ -70,8 +70,8 @@ def roles(found: Sequence[Association]) -> tuple[Role, ...]:
 
     Example:
         >>> import numpy as np
-        >>> from tokaudio.analysis.associations import associations
-        >>> from tokaudio.analysis.sampling import FrameSample
+        >>> from tokaudio.analysis.frames.associations import associations
+        >>> from tokaudio.analysis.frames.sampling import FrameSample
         >>> sample = FrameSample()
         >>> for number in range(40):
         ...     codes = np.random.default_rng(number).integers(0, 4, (2, 100))

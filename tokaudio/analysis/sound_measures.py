@@ -17,16 +17,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tokaudio.analysis.ablation import AblationMeter
-from tokaudio.analysis.codebook_map import CodebookMap, Neighbours, codebook_map, neighbours
-from tokaudio.analysis.contingency import AnalysisError, Integers
-from tokaudio.analysis.excerpts import MAX_SECONDS
-from tokaudio.analysis.observing import Column
-from tokaudio.analysis.prototype_results import Prototypes
-from tokaudio.analysis.prototypes import PrototypeMeter
-from tokaudio.analysis.robustness import RobustnessMeter
+from tokaudio.analysis.decoding.ablation import AblationMeter
+from tokaudio.analysis.decoding.excerpts import MAX_SECONDS
+from tokaudio.analysis.frames.observing import Column
+from tokaudio.analysis.robustness.robustness import RobustnessMeter
 from tokaudio.analysis.sections import Rows, Section
+from tokaudio.analysis.single_codes.codebook_map import CodebookMap, Neighbours, codebook_map, neighbours
+from tokaudio.analysis.single_codes.prototype_results import Prototypes
+from tokaudio.analysis.single_codes.prototypes import PrototypeMeter
 from tokaudio.analysis.sounds import Clip, Sound
+from tokaudio.analysis.statistics.contingency import AnalysisError, Integers
 from tokaudio.audio import AudioReader, as_audio
 from tokaudio.errors import TokaudioError
 from tokaudio.tokenizers.base import Tokenizer

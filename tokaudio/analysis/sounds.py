@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from tokaudio.analysis.contingency import AnalysisError
+from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.audio.manifest import MANIFEST_SUFFIXES, Recording, read_manifest
 from tokaudio.errors import one_line
 

@@ -94,10 +94,10 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     if tokens and (where or max_minutes is not None):
         raise refuse("--where" if where else "--max-minutes", "is of no use with token files", "leave it out")
 
-    from tokaudio.analysis.annotations import read_annotations
+    from tokaudio.analysis.annotated.annotations import read_annotations
+    from tokaudio.analysis.pages.templating import environment
     from tokaudio.analysis.reporting import report as report_sound
     from tokaudio.analysis.reporting import report_tokens
-    from tokaudio.analysis.templating import environment
     from tokaudio.atomic import atomic_write
     from tokaudio.cli.analyzing import AnalysisProgress, tell
     from tokaudio.cli.loading import choose_device, open_tokenizer

@@ -48,9 +48,9 @@ def compare(  # noqa: PLR0917 - typer reads options from parameters
         if file is not None:
             check_output(file, force)
 
-    from tokaudio.analysis.annotations import read_annotations
+    from tokaudio.analysis.annotated.annotations import read_annotations
     from tokaudio.analysis.comparison import compare as compare_tokenizers
-    from tokaudio.analysis.templating import environment
+    from tokaudio.analysis.pages.templating import environment
     from tokaudio.atomic import atomic_write
     from tokaudio.cli.comparing import ComparisonProgress, tell
     from tokaudio.cli.loading import choose_device, open_tokenizer

@@ -68,9 +68,9 @@ def layers(  # noqa: PLR0917 - typer reads options from parameters
     sizes = options.numbers("-k", clusters, least=2)
     _check_output(output, force)
 
-    from tokaudio.analysis.labels import find_labs
-    from tokaudio.analysis.layers import study_layers
-    from tokaudio.analysis.page import layers_page
+    from tokaudio.analysis.annotated.labels import find_labs
+    from tokaudio.analysis.layer_study.layers import study_layers
+    from tokaudio.analysis.pages.layers_page import layers_page
     from tokaudio.atomic import atomic_write
     from tokaudio.cli.loading import choose_device
     from tokaudio.cli.signals import orderly

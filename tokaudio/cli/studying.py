@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Self
 
-from tokaudio.analysis.gathering import Listener
-from tokaudio.analysis.study import LayerStudy
+from tokaudio.analysis.layer_study.gathering import Listener
+from tokaudio.analysis.layer_study.study import LayerStudy
 from tokaudio.audio.manifest import Recording
 from tokaudio.cli.failures import DONE, SOME_FAILED, printable
 from tokaudio.cli.progress import Meter, meter

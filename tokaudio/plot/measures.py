@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tokaudio.analysis.ablation_results import Ablation
-from tokaudio.analysis.associations import Association
-from tokaudio.analysis.codebook_map import CodebookMap
-from tokaudio.analysis.contingency import AnalysisError
-from tokaudio.analysis.prototype_results import Prototype
-from tokaudio.analysis.rarefaction import Rarefaction
-from tokaudio.analysis.robustness_results import Robustness
+from tokaudio.analysis.codes.rarefaction import Rarefaction
+from tokaudio.analysis.decoding.ablation_results import Ablation
+from tokaudio.analysis.frames.associations import Association
+from tokaudio.analysis.robustness.results import Robustness
+from tokaudio.analysis.single_codes.codebook_map import CodebookMap
+from tokaudio.analysis.single_codes.prototype_results import Prototype
+from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.plot.parts import axes_or_new, colours, heat_map
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def role_heat_map(found: Sequence[Association], *, ax: Axes | None = None) -> Ax
         MissingDependencyError: if matplotlib is not installed.
 
     Example:
-        >>> from tokaudio.analysis.associations import associations
-        >>> from tokaudio.analysis.sampling import FrameSample
+        >>> from tokaudio.analysis.frames.associations import associations
+        >>> from tokaudio.analysis.frames.sampling import FrameSample
         >>> sample = FrameSample()
         >>> for number in range(20):
         ...     sample.add(np.arange(100)[None] % 4, {"energy": np.arange(100.0) % 4})
@@ -57,7 +57,7 @@ def band_attribution(found: Ablation, *, levels: bool = False, ax: Axes | None =
     """Draw where in the spectrum each codebook acts.
 
     Args:
-        found: by `tokaudio.analysis.ablation`.
+        found: by `tokaudio.analysis.decoding.ablation`.
         levels: draw by how many dB each band changes when the codes are shuffled, not its share of the difference.
         ax: to draw into; None for a new figure.
 
@@ -65,7 +65,7 @@ def band_attribution(found: Ablation, *, levels: bool = False, ax: Axes | None =
         MissingDependencyError: if matplotlib is not installed.
 
     Example:
-        >>> from tokaudio.analysis.ablation_results import BandAttribution
+        >>> from tokaudio.analysis.decoding.ablation_results import BandAttribution
         >>> books = (BandAttribution((0.9, 0.1), ()), BandAttribution((0.2, 0.8), ()))
         >>> ax = band_attribution(Ablation((), (), ((0, 4_000), (4_000, 8_000)), books, 1, 2.0))
         >>> ax.get_xticklabels()[1].get_text(), ax.get_images()[0].get_array().shape
@@ -82,7 +82,7 @@ def robustness(found: Robustness, *, edits: bool = False, ax: Axes | None = None
     """Draw which share of the codes of each codebook stays when the sound changes.
 
     Args:
-        found: by `tokaudio.analysis.robustness`.
+        found: by `tokaudio.analysis.robustness.robustness`.
         edits: draw the unit edit distance in place of the agreement.
         ax: to draw into; None for a new figure.
 
@@ -93,8 +93,8 @@ def robustness(found: Robustness, *, edits: bool = False, ax: Axes | None = None
     Example:
         >>> import torch
         >>> from tokaudio import Tokenizer
-        >>> from tokaudio.analysis.robustness import robustness as measure
-        >>> from tokaudio.analysis.transforms import Gain
+        >>> from tokaudio.analysis.robustness.robustness import robustness as measure
+        >>> from tokaudio.analysis.robustness.transforms import Gain
         >>> codec = Tokenizer.from_pretrained("mini-codec")
         >>> found = measure(codec, [(torch.ones(800), 16_000)], transforms=[Gain(0.0)])
         >>> robustness(found).get_xticklabels()[0].get_text()
@@ -127,7 +127,7 @@ def rarefaction(found: Mapping[str, Rarefaction], *, ax: Axes | None = None) -> 
         MissingDependencyError: if matplotlib is not installed.
 
     Example:
-        >>> from tokaudio.analysis.rarefaction import rarefaction as of_counts
+        >>> from tokaudio.analysis.codes.rarefaction import rarefaction as of_counts
         >>> ax = rarefaction({"codebook 0": of_counts([5, 3, 1], 8)})
         >>> ax.get_xlabel(), len(ax.get_lines())
         ('codes seen', 1)
@@ -149,7 +149,7 @@ def codebook_map(
     """Draw a codebook as points in a plane.
 
     Args:
-        found: by `tokaudio.analysis.codebook_map`.
+        found: by `tokaudio.analysis.single_codes.codebook_map`.
         counts: how often each code occurs `[V]`, shown by the size of its point; those that never do are grey.
         labels: of each code, such as its top phone, shown by colour; None for one colour.
         ax: to draw into; None for a new figure.
@@ -159,7 +159,7 @@ def codebook_map(
         MissingDependencyError: if matplotlib is not installed.
 
     Example:
-        >>> from tokaudio.analysis.codebook_map import codebook_map as plane
+        >>> from tokaudio.analysis.single_codes.codebook_map import codebook_map as plane
         >>> ax = codebook_map(plane(np.eye(4)), counts=[5, 0, 2, 1])
         >>> len(ax.collections[0].get_offsets())
         4
@@ -197,7 +197,7 @@ def prototype(found: Prototype, mel_centres: Sequence[float], *, ax: Axes | None
         MissingDependencyError: if matplotlib is not installed.
 
     Example:
-        >>> from tokaudio.analysis.prototypes import PrototypeMeter
+        >>> from tokaudio.analysis.single_codes.prototypes import PrototypeMeter
         >>> from tokaudio.tokens import CodebookSpec, TokenizerSpec
         >>> meter = PrototypeMeter(TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(8),)))
         >>> meter.add([[3, 3]], [np.ones((1, 640))], 16_000, name="a.wav")

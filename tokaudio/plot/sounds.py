@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokaudio.analysis.contingency import AnalysisError
+from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.audio import as_audio, to_channels
 from tokaudio.plot.parts import axes_or_new, new_figure, some
 from tokaudio.tokens import Tokens

@@ -20,7 +20,7 @@ from tokaudio.errors import one_line
 from tokaudio.training.recipe import HeadOptions, RecipeError
 
 if TYPE_CHECKING:
-    from tokaudio.analysis.labels import Segments
+    from tokaudio.analysis.annotated.labels import Segments
 
 
 class Labels:
@@ -87,7 +87,7 @@ def read_labels(recordings: Sequence[Recording], options: HeadOptions) -> Labels
     """
     if not options.speakers and not options.phones:
         return UNLABELLED
-    from tokaudio.analysis.labels import read_lab
+    from tokaudio.analysis.annotated.labels import read_lab
 
     for key, column in (("speakers", options.speakers), ("phones", options.phones)):
         if column and not any(column in one.facts for one in recordings):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from tokaudio.analysis.labels import Vocabulary, find_labs, frame_centres, read_lab
+from tokaudio.analysis.annotated.labels import Vocabulary, find_labs, frame_centres, read_lab
 from tokaudio.atomic import atomic_stream
 from tokaudio.training.pool import AudioPool
 from tokaudio.training.recipes.speech_pool import SAMPLE_RATE, fetch_packages

@@ -1,0 +1,1 @@
+"""What is known about recordings: labels in time, speakers, languages."""

@@ -1,0 +1,1 @@
+"""What codes say by themselves, without their sound."""

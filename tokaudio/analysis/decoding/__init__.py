@@ -1,0 +1,1 @@
+"""What codebooks do to the sound that is decoded from them."""

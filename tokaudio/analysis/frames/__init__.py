@@ -1,0 +1,1 @@
+"""Codes beside what is heard and labelled in the same frames."""

@@ -1,0 +1,1 @@
+"""Which layers of a speech model to cluster."""

@@ -1,0 +1,1 @@
+"""How codes change when the sound changes and should not matter."""

@@ -1,0 +1,1 @@
+"""What single codes stand for, and how they lie among each other."""
