@@ -107,7 +107,7 @@ def builtin() -> tuple[Entry, ...]:
 
     Example:
         >>> [entry.name for entry in builtin()]
-        ['mini-codec', 'mini-semantic']
+        ['mini-bands', 'mini-codec', 'mini-hybrid', 'mini-semantic']
     """
     configs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(_ASSETS.glob("*/config.json"))]
     return tuple(Entry(TokenizerSpec.from_dict(c["spec"]), c["family"], "built-in") for c in configs)
@@ -121,7 +121,7 @@ def entries(*, kind: Kind | None = None) -> list[Entry]:
 
     Example:
         >>> entries(kind="compression")[0].name
-        'mini-codec'
+        'mini-bands'
     """
     loadable = [*builtin(), *(entry for entry in published() if entry.status != "planned")]
     return [entry for entry in loadable if kind is None or entry.spec.kind == kind]
@@ -165,7 +165,7 @@ def list_tokenizers(*, kind: Kind | None = None, published: bool = False) -> lis
 
     Example:
         >>> list_tokenizers(kind="compression")
-        ['mini-codec']
+        ['mini-bands', 'mini-codec']
     """
     return [entry.name for entry in entries(kind=kind) if published or entry.status == "built-in"]
 
