@@ -2,6 +2,7 @@
 
 [`AtomicFile`][tokaudio.atomic.AtomicFile] gives a path to write to, for libraries that open files by name;
 [`atomic_stream`][tokaudio.atomic.atomic_stream] and [`atomic_write`][tokaudio.atomic.atomic_write] are built on it.
+[`AtomicFolder`][tokaudio.atomic.AtomicFolder] does the same for a folder of files that belong together.
 All of them write to `.NAME.tmp-PID-RANDOM` next to the target, flush it to the disk, put it in place, and flush the
 directory; on any error the temporary file is removed. Without `overwrite`, a file that another process creates
 meanwhile is kept, also if it appears at the last moment.
@@ -14,8 +15,9 @@ import errno
 import io
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
@@ -45,6 +47,13 @@ _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, er
 _NO_FOLDER_SYNC = (errno.EACCES, errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 # Leaves room for the suffix within the 255 bytes that file systems give a name.
 _STEM_BYTES = 180
+
+Step = Callable[[str], None]
+"""Is told the name of what has just been done."""
+
+
+def _go_on(name: str) -> None:
+    """Take note of a step, and do nothing."""
 
 
 def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
@@ -89,6 +98,7 @@ class AtomicFile:
     Args:
         path: The target. Where it is a link to a file, the link is replaced.
         overwrite: Whether an existing file may be replaced.
+        step: Is told how far `commit` has come: `written`, `flushed`, `renamed`, `synced`. Tests pull the plug there.
 
     Attributes:
         path: The target, as given.
@@ -108,18 +118,16 @@ class AtomicFile:
         ['a.txt']
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False, step: Step | None = None) -> None:
         self.path = path
         self._overwrite = overwrite
+        self._step = step or _go_on
         if "\0" in os.fspath(path):
             raise _refusal(path, errno.EINVAL, "the name holds a null character", "choose another")
         with _explained(path):
             self._target = Path(path).absolute()
             self._require_free()
-        stem = self._target.name
-        while len(os.fsencode(stem)) > _STEM_BYTES:
-            stem = stem[:-1]
-        self.temporary = self._target.with_name(f".{stem}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+        self.temporary = _temporary(self._target)
 
     def _require_free(self) -> None:
         """Raise for what is known to fail, before any work is done."""
@@ -160,9 +168,13 @@ class AtomicFile:
         """
         try:
             with _explained(self.path):
+                self._step("written")
                 _sync(self.temporary, os.O_RDWR)
+                self._step("flushed")
                 self._publish()
+                self._step("renamed")
                 _sync_folder(self._target.parent)
+                self._step("synced")
         except BaseException:
             self.discard()
             raise
@@ -186,6 +198,86 @@ class AtomicFile:
         """Remove the temporary file; no error if there is none."""
         with contextlib.suppress(OSError):
             self.temporary.unlink()
+
+
+def _temporary(target: Path) -> Path:
+    """Return a name beside a target that nothing has."""
+    stem = target.name
+    while len(os.fsencode(stem)) > _STEM_BYTES:
+        stem = stem[:-1]
+    return target.with_name(f".{stem}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+class AtomicFolder:
+    """A temporary folder beside its target, which takes the target's place on success and vanishes on error.
+
+    As `AtomicFile`, for results that are several files which belong together. A folder that exists at the target is
+    removed at the moment before; where the power fails between the two, there is none.
+
+    Args:
+        path: The target.
+        step: As for `AtomicFile`.
+
+    Attributes:
+        path: The target, as given.
+        temporary: A name beside it; whoever writes makes the folder.
+
+    Raises:
+        OutputError: On leaving, if it cannot be flushed or put in place.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with AtomicFolder(f"{folder}/a") as output:
+        ...         output.temporary.mkdir()
+        ...         size = (output.temporary / "b.txt").write_text("whole")
+        ...     [str(path.relative_to(folder)) for path in sorted(Path(folder).rglob("*"))]
+        ['a', 'a/b.txt']
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, step: Step | None = None) -> None:
+        self.path = path
+        self._step = step or _go_on
+        self._target = Path(path).absolute()
+        self.temporary = _temporary(self._target)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()
+
+    def commit(self) -> None:
+        """Flush the files of the temporary folder to the disk and give it the target's name.
+
+        Raises:
+            OutputError: If that fails; the temporary folder is then removed.
+        """
+        try:
+            with _explained(self.path):
+                self._step("written")
+                for file in sorted(self.temporary.iterdir()):
+                    _sync(file, os.O_RDWR)
+                _sync_folder(self.temporary)
+                self._step("flushed")
+                if self._target.exists():
+                    shutil.rmtree(self._target)
+                self.temporary.rename(self._target)
+                self._step("renamed")
+                _sync_folder(self._target.parent)
+                self._step("synced")
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Remove the temporary folder; no error if there is none."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 class _Raw(io.FileIO):

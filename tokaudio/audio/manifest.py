@@ -6,10 +6,9 @@ recordings = read_manifest("manifest.jsonl")  # a column with the path, others s
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 from tokaudio.errors import AudioError, one_line
 
 MANIFEST_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
-_PATHS = ("path", "file", "file_name", "audio", "audio_filepath")
+PATH_COLUMNS = ("path", "file", "file_name", "audio", "audio_filepath")
 _SPEAKERS = ("speaker", "speaker_id", "voice")
 
 
@@ -65,30 +64,65 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Recording]:
         'ann'
     """
     source = Path(path)
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})"
-        raise AudioError(one_line(path, problem, f"give a manifest in {' '.join(MANIFEST_SUFFIXES)}")) from error
-    rows = _json_rows(text, source) if "json" in source.suffix.lower() else _table_rows(text, source)
     recordings = []
-    for number, row in rows:
+    for number, row in manifest_rows(path):
         facts = {name: _fact(value) for name, value in row.items() if value not in (None, "") and name}
-        place = next((facts[name] for name in _PATHS if name in facts), None)
-        if place is None:
-            raise AudioError(one_line(path, f"line {number} has no path", f"name a column {' or '.join(_PATHS)}"))
-        recordings.append(Recording(source.parent / place, place, facts))
+        recordings.append(Recording(source.parent / path_in(row, path, number), path_in(row, path, number), facts))
     if not recordings:
         raise AudioError(one_line(path, "has no rows", "list at least one recording"))
     return recordings
+
+
+def manifest_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    r"""Yield the rows of a manifest as they stand there, each with the number of its line, one by one.
+
+    Args:
+        path: of the manifest, as for `read_manifest`; columns of tables are text.
+
+    Raises:
+        AudioError: if it cannot be read, or a row is none.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "all.jsonl")
+        ...     _ = file.write_text('{"path": "a.wav", "duration": 1.5}\n')
+        ...     list(manifest_rows(file))
+        [(1, {'path': 'a.wav', 'duration': 1.5})]
+    """
+    source = Path(path)
+    json_lines = "json" in source.suffix.lower()
+    try:
+        with source.open(encoding="utf-8-sig", newline=None if json_lines else "") as stream:
+            yield from _json_rows(stream, source) if json_lines else _table_rows(stream, source)
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})"
+        raise AudioError(one_line(path, problem, f"give a manifest in {' '.join(MANIFEST_SUFFIXES)}")) from error
+
+
+def path_in(row: Mapping[str, Any], manifest: str | os.PathLike[str], number: int) -> str:
+    """Return the path that a row of a manifest names, as it stands there.
+
+    Raises:
+        AudioError: if there is none; `manifest` and `number`, of the line, are for the message.
+
+    Example:
+        >>> path_in({"audio_filepath": "a.wav", "text": "one"}, "all.jsonl", 1)
+        'a.wav'
+    """
+    place = next((row[name] for name in PATH_COLUMNS if row.get(name) not in (None, "")), None)
+    if place is None:
+        problem = f"line {number} has no path"
+        raise AudioError(one_line(manifest, problem, f"name a column {' or '.join(PATH_COLUMNS)}"))
+    return _fact(place)
 
 
 def _fact(value: Any) -> str:
     return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
 
 
-def _json_rows(text: str, source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+def _json_rows(lines: Iterable[str], source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
@@ -101,10 +135,8 @@ def _json_rows(text: str, source: Path) -> Iterator[tuple[int, Mapping[str, Any]
         yield number, row
 
 
-def _table_rows(text: str, source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter="\t" if source.suffix.lower() == ".tsv" else ",", restkey=""
-    )
+def _table_rows(lines: Iterable[str], source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    reader = csv.DictReader(lines, delimiter="\t" if source.suffix.lower() == ".tsv" else ",", restkey="")
     try:
         for row in reader:
             yield reader.line_num, row

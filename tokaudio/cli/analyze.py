@@ -11,7 +11,7 @@ from tokaudio.cli import options
 from tokaudio.cli.batch import TOKEN_SUFFIXES, check_target
 from tokaudio.cli.failures import refuse
 from tokaudio.cli.report import Report
-from tokaudio.cli.walk import walk
+from tokaudio.walk import walk
 
 if TYPE_CHECKING:
     from tokaudio.analysis.codebook_report import Report as CodebookReport

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from tokaudio.cli.failures import EnvironmentFailure, refuse
 from tokaudio.cli.naming import distinct_names
-from tokaudio.cli.walk import walk
 from tokaudio.errors import AudioError, TokaudioError, one_line
+from tokaudio.walk import AUDIO_SUFFIXES, walk
 
-_LIBSNDFILE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".w64", ".rf64")
-AUDIO_SUFFIXES = (*_LIBSNDFILE, ".au", ".snd", ".caf", ".m4a", ".mp4", ".aac", ".webm", ".wma", ".wv")
+__all__ = ["AUDIO_SUFFIXES", "TOKEN_SUFFIXES", "WRITABLE_SUFFIXES", "Job", "Plan", "check_target", "make_plan"]
+
 TOKEN_SUFFIXES = (".npz",)
 WRITABLE_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".w64")
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from tokaudio.cli.batch import AUDIO_SUFFIXES
 from tokaudio.cli.failures import refuse
-from tokaudio.cli.walk import walk
 from tokaudio.errors import AudioError, TokaudioError, one_line
+from tokaudio.walk import walk
 
 if TYPE_CHECKING:
     from tokaudio.audio.manifest import Recording

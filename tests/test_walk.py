@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tokaudio.cli.walk import walk
+from tokaudio.walk import walk
 
 
 def test_everything_is_found_left_alone_or_reported(tmp_path: Path) -> None:

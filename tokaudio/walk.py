@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tokaudio.cli.failures import refuse
-from tokaudio.errors import TokaudioError
+from tokaudio.errors import AudioError, TokaudioError, one_line
+
+_LIBSNDFILE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".w64", ".rf64")
+AUDIO_SUFFIXES = (*_LIBSNDFILE, ".au", ".snd", ".caf", ".m4a", ".mp4", ".aac", ".webm", ".wma", ".wv")
 
 
 @dataclass
@@ -54,9 +56,9 @@ def _enter(
         if here in above:
             return
         entries = list(_entries(path))
-    except OSError as error:
-        problem = f"cannot be listed ({error.strerror})"
-        visit.failures.append((path, refuse(path, problem, "run chmod u+rx on it, or run as its owner")))
+    except OSError as unlisted:
+        problem = f"cannot be listed ({unlisted.strerror})"
+        visit.failures.append((path, AudioError(one_line(path, problem, "run chmod u+rx on it, or run as its owner"))))
         return
     for entry in entries:
         name = str(Path(relative, entry.name))
@@ -66,7 +68,8 @@ def _enter(
             before = len(visit.files)
             _enter(entry.path, name, suffixes, above | {here}, visit)
             if wanted and len(visit.files) == before:
-                visit.failures.append((entry.path, refuse(entry.path, "is a directory", "rename or remove it")))
+                error = AudioError(one_line(entry.path, "is a directory", "rename or remove it"))
+                visit.failures.append((entry.path, error))
         elif wanted:
             visit.files.append((entry.path, name))
         else:

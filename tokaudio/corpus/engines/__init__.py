@@ -1,0 +1,1 @@
+"""Who runs the workers of a corpus job: one module per engine."""
