@@ -203,7 +203,7 @@ class Measure:
         """Return the score of each run `[R]`, shares as fractions."""
         if isinstance(self.evidence, Sums):
             return self.evidence.values()
-        from tokaudio.metrics import verification  # type: ignore[attr-defined]
+        from tokaudio.metrics import verification
 
         score: Any = getattr(verification, self.metric)
         pairs = self.evidence
