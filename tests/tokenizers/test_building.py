@@ -51,3 +51,41 @@ def test_frames_of_the_spec_are_those_of_the_network(hop: int, channels: int) ->
     spec = TokenizerSpec("toy", "compression", 16_000, hop, (CodebookSpec(8),), channels=channels)
     with pytest.raises(CheckpointError, match=f"a frame is {hop} samples and {channels} channels in the spec, 320 and"):
         require_frame(spec, 320)
+
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        # A neighbour in the layer tells.
+        ("layers.1.bias", "blocks.1.conv.bias"),
+        # Layers of the same pattern tell, as all of them agree.
+        ("tables.1.table", "books.1.embed"),
+        # The others' patterns differ, so nothing is said that may be wrong.
+        ("mixed.2.table", "mixed.2.table"),
+        ("alone", "alone"),
+    ],
+)
+def test_names_that_a_file_lacks_are_told_from_those_it_has(missing: str, named: str) -> None:
+    names = {
+        "layers.0.weight": "blocks.0.conv.weight",
+        "layers.0.bias": "blocks.0.conv.bias",
+        "layers.1.weight": "blocks.1.conv.weight",
+        "tables.0.table": "books.0.embed",
+        "mixed.0.table": "up.0.embed",
+        "mixed.1.table": "down.1.embed",
+    }
+    net = Held(sorted({*names, missing}))
+    found = {theirs: torch.ones(1) for theirs in names.values()}
+    with pytest.raises(CheckpointError, match=f"lacks tensor '{named}';"):
+        build(lambda: net, found, "a.pth", names=names)
+
+
+class Held(nn.Module):
+    """A module that needs one number under each of some names."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
+
+    def state_dict(self) -> dict[str, Tensor]:  # type: ignore[override]
+        return {name: torch.zeros(1) for name in self.names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -14,6 +15,9 @@ from tokaudio.errors import CheckpointError
 from tokaudio.spec import TokenizerSpec
 
 Module = TypeVar("Module", bound=nn.Module)
+
+# Numbers that count layers: those between dots.
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
 def load_tensors(
@@ -68,7 +72,8 @@ def build(
         make: makes the module, the same each time, without looking at values of its own tensors.
         tensors: as for `load_tensors`.
         where: the file, for messages.
-        names: of the tensors in the file, by the module's own, where they are others; messages then use them.
+        names: of the tensors in the file, by the module's own, where they are others; messages then use them. Where
+            the file's name of a tensor that it lacks is not among them, it is told from those of others.
         ignore: as for `load_tensors`.
         describe: as for `check_tensors`.
 
@@ -87,7 +92,8 @@ def build(
     expected = skeleton(make)
     if names is not None:
         if expected is not None:
-            published = {names.get(name, name): value for name, value in expected.items()}
+            known = _NamesInFile(names)
+            published = {known.of(name): value for name, value in expected.items()}
             check_tensors(_kept(tensors, published, ignore), published, where, describe=describe)
         tensors = {ours: tensors[theirs] for ours, theirs in names.items()}
     elif expected is not None:
@@ -95,6 +101,35 @@ def build(
     module = make_unfilled(make)
     load_tensors(module, tensors, where, ignore=ignore, describe=describe)
     return module
+
+
+class _NamesInFile:
+    """What a file calls tensors: as said, else as a neighbour's name tells, else as the module does.
+
+    Neighbours are the other tensors of a layer (`weight` tells of `bias`), and those whose names differ in numbers
+    alone, where all of them agree.
+    """
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = names
+        self.modules: dict[str, str] = {}
+        self.patterns: dict[str, set[str]] = {}
+        for ours, theirs in names.items():
+            module, _, leaf = ours.rpartition(".")
+            if theirs.endswith(f".{leaf}"):
+                self.modules[module] = theirs.removesuffix(leaf)
+            self.patterns.setdefault(_NUMBER.sub("#", ours), set()).add(_NUMBER.sub("#", theirs))
+
+    def of(self, name: str) -> str:
+        if name in self.names:
+            return self.names[name]
+        module, _, leaf = name.rpartition(".")
+        if module in self.modules:
+            return self.modules[module] + leaf
+        numbers, patterns = _NUMBER.findall(name), self.patterns.get(_NUMBER.sub("#", name), set())
+        if len(patterns) == 1 and (pattern := next(iter(patterns))).count("#") == len(numbers):
+            return pattern.replace("#", "{}").format(*numbers)
+        return name
 
 
 def require_frame(spec: TokenizerSpec, hop_length: int) -> None:

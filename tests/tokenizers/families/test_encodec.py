@@ -226,11 +226,11 @@ def test_release_files_of_other_models_need_a_configuration(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"encoder.layers.0.conv.bias": None}, r"encoder.layers.0.bias"),
-        ({"encoder.layers.13.lstm.weight_hh_l1": None}, r"weight_hh_l1"),
-        ({"decoder.layers.3.conv.bias": torch.zeros(7)}, r"decoder.layers.3.bias"),
-        ({"encoder.layers.15.conv.bias": torch.full((8,), torch.nan)}, r"encoder.layers.15.bias.*NaN"),
-        ({"quantizer.layers.1.codebook.embed": torch.zeros(16, 9)}, r"quantizer.levels.1"),
+        ({"encoder.layers.0.conv.bias": None}, r"lacks tensor 'encoder.layers.0.conv.bias'"),
+        ({"encoder.layers.13.lstm.weight_hh_l1": None}, r"lacks tensor 'encoder.layers.13.lstm.weight_hh_l1'"),
+        ({"decoder.layers.3.conv.bias": torch.zeros(7)}, r"'decoder.layers.3.conv.bias' has shape"),
+        ({"encoder.layers.15.conv.bias": torch.full((8,), torch.nan)}, r"encoder.layers.15.conv.bias.*NaN"),
+        ({"quantizer.layers.1.codebook.embed": torch.zeros(16, 9)}, r"'quantizer.layers.1.codebook.embed' has shape"),
         ({"decoder.layers.99.conv.bias": torch.zeros(3)}, r"decoder.layers.99"),
     ],
 )

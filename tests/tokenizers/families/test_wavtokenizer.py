@@ -191,11 +191,14 @@ _BIAS = "feature_extractor.encodec.encoder.model.0.conv.conv.bias"
     ("change", "message"),
     [
         ({_BIAS: None}, re.escape(_BIAS)),
-        ({_BIAS: torch.zeros(7)}, "encoder.layers"),
+        ({_BIAS: torch.zeros(7)}, "encoder.model.0.conv.conv.weight' has shape"),
         ({_BIAS: torch.full((8,), torch.nan)}, "NaN"),
-        ({"backbone.pos_net.2.q.weight": None}, "decoder.pos_net.2.q.weight"),
-        ({"backbone.pos_net.9.q.weight": torch.zeros(1)}, "decoder.pos_net.9.q.weight"),
-        ({"backbone.convnext.1.norm.scale.weight": torch.zeros(3, 64)}, "decoder.convnext.1.norm.scale.weight"),
+        ({"backbone.pos_net.2.q.weight": None}, "lacks tensor 'backbone.pos_net.2.q.weight'"),
+        ({"backbone.pos_net.9.q.weight": torch.zeros(1)}, "unknown tensor 'backbone.pos_net.9.q.weight'"),
+        (
+            {"backbone.convnext.1.norm.scale.weight": torch.zeros(3, 64)},
+            "convnext.1.norm.scale.weight' has shape",
+        ),
         ({"head.out.bias": torch.full((82,), torch.inf)}, "Inf"),
     ],
 )

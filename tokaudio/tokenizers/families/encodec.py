@@ -104,15 +104,17 @@ class EnCodec(SegmentCodec):
         Raises:
             CheckpointError: if a tensor is missing, unknown, misshapen or non-finite, or the sizes do not fit.
         """
-        tensors = files.our_tensors(source)
-        found = files.sizes(source, tensors)
+        published = source.tensors()
+        names = files.our_names(published)
+        found = files.sizes(source, {ours: published[theirs] for ours, theirs in names.items()})
         network = SEANet(**found["network"])
         try:
             spec = published_spec(source, network, found)
         except TokensError as error:
             raise CheckpointError(f"{source.path}: {error}") from error
         config = {**found, "spec": spec.to_dict()}
-        return build(lambda: cls.from_config(config), tensors, str(source.path))
+        tensors = {name: published[name] for name in names.values()}
+        return build(lambda: cls.from_config(config), tensors, str(source.path), names=names)
 
     def encode_segments(self, blocks: list[Tensor]) -> list[Tensor]:
         """Return latents `[T, D]` of whole segments `[n, C]`, each as it would be alone."""

@@ -7,7 +7,7 @@ what shapes do not show is one of two published models: causal at 24 kHz, or ste
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -34,17 +34,21 @@ def is_encodec(source: PublishedSource) -> bool:
     return known and "transform.weight" not in names and not any("_reverse" in name for name in names)
 
 
-def our_tensors(source: PublishedSource) -> dict[str, Tensor]:
-    """Return the tensors under our names, without the statistics of training."""
-    published = source.tensors()
+def our_names(published: Collection[str]) -> dict[str, str]:
+    """Return the published names of tensors by ours, without the statistics of training.
+
+    Example:
+        >>> our_names(["encoder.layers.0.conv.bias", "quantizer.layers.0.codebook.embed_avg"])
+        {'encoder.layers.0.bias': 'encoder.layers.0.conv.bias'}
+    """
     normed = any(name.endswith(".norm.weight") for name in published)
     ours = {}
-    for name, value in published.items():
+    for name in published:
         if match := _CODEBOOK.fullmatch(name):
             if match[2] not in _STATISTICS:
-                ours[f"quantizer.levels.{match[1]}.book.{'table' if match[2] == 'embed' else match[2]}"] = value
+                ours[f"quantizer.levels.{match[1]}.book.{'table' if match[2] == 'embed' else match[2]}"] = name
         else:
-            ours[seanet_name(name, normed=normed)] = value
+            ours[seanet_name(name, normed=normed)] = name
     return ours
 
 

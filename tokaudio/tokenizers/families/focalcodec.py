@@ -17,7 +17,7 @@ from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.families import focalcodec_files as files
 from tokaudio.tokenizers.families.fields import Facts, known_facts
 from tokaudio.tokenizers.families.focalcodec_files import RATE, FocalCodecShape, FocalStack
-from tokaudio.tokenizers.families.focalcodec_names import our_tensors
+from tokaudio.tokenizers.families.focalcodec_names import needed_tensors
 from tokaudio.tokenizers.pieces import joined
 from tokaudio.tokenizers.published import PublishedSource, build
 from tokaudio.tokenizers.windowed import WindowedCodec
@@ -112,7 +112,8 @@ class FocalCodec(WindowedCodec):
             raise CheckpointError(one_line(source.path, problem, "put the config.json of its folder beside it"))
         shape = files.shape_of(source.config, str(source.path))
         spec = _spec(shape, known_facts(source.name))
-        return build(lambda: cls(spec, shape), our_tensors(source.tensors()), str(source.weight_file()))
+        tensors, names = needed_tensors(source.tensors())
+        return build(lambda: cls(spec, shape), tensors, str(source.weight_file()), names=names)
 
     # --- the contract ----------------------------------------------------------------------------------------------
 

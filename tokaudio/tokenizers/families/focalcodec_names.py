@@ -59,22 +59,23 @@ _PATTERNS = (
 )  # fmt: skip
 
 
-def our_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of either layout under our names; those that are not needed are left out.
+def needed_tensors(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of either layout in the shapes that are used here, and their names by ours.
 
-    Names that nobody knows stay as they are, so that a check refuses them.
+    Those that are not needed are left out. Names that nobody knows stay as they are, so that a check refuses them.
 
     Example:
-        >>> list(our_tensors({"compressor.layers.0.1.modulation_norm.bias": torch.zeros(2)}))
-        ['encoder.compressor.layers.0.block.norm1.bias']
+        >>> needed_tensors({"compressor.layers.0.1.modulation_norm.bias": torch.zeros(2)})[1]
+        {'encoder.compressor.layers.0.block.norm1.bias': 'compressor.layers.0.1.modulation_norm.bias'}
     """
-    named: dict[str, Tensor] = {}
+    kept, names = {}, {}
     for name, value in _joined(tensors).items():
         if not name.startswith(_UNUSED):
             ours = _our_name(name)
             flat = ours.endswith((".gate_scale", ".alpha"))
-            named[ours] = value.flatten() if flat else value.flatten(1) if ours.endswith("mix.weight") else value
-    return named
+            kept[name] = value.flatten() if flat else value.flatten(1) if ours.endswith("mix.weight") else value
+            names[ours] = name
+    return kept, names
 
 
 def _our_name(name: str) -> str:

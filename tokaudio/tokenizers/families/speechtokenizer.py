@@ -112,7 +112,9 @@ class SpeechTokenizer(WindowedCodec):
         fields = Fields(source.config, str(source.path))
         net = _network(fields)
         spec = _spec(fields, net, known_facts(source.name))
-        return build(lambda: cls(spec, net), dict(_renamed(source.tensors())), str(file), ignore=_UNUSED)
+        named = list(_renamed(source.tensors()))
+        tensors, names = {theirs: value for _, theirs, value in named}, {ours: theirs for ours, theirs, _ in named}
+        return build(lambda: cls(spec, net), tensors, str(file), names=names, ignore=_UNUSED)
 
     # --- long signals ----------------------------------------------------------------------------------------------
 
@@ -162,8 +164,8 @@ def _spec(fields: Fields, net: SEANet, facts: Facts) -> TokenizerSpec:
     )
 
 
-def _renamed(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """Yield our names and tensors of the published ones.
+def _renamed(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str, Tensor]]:
+    """Yield our names, the published names, and the tensors.
 
     | published | ours |
     |---|---|
@@ -178,8 +180,6 @@ def _renamed(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
         if _STATISTICS.fullmatch(name):
             continue
         if found := re.fullmatch(r"quantizer\.vq\.layers\.(\d+)\._codebook\.embed", name):
-            yield f"quantizer.levels.{found[1]}.book.table", value
-        elif name.endswith(".alpha"):
-            yield seanet_name(name), value.flatten()
+            yield f"quantizer.levels.{found[1]}.book.table", name, value
         else:
-            yield seanet_name(name), value
+            yield seanet_name(name), name, value.flatten() if name.endswith(".alpha") else value

@@ -7,10 +7,8 @@ training in YAML.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-
-from torch import Tensor
 
 from tokaudio.checkpoints import fold_weight_norm
 from tokaudio.checkpoints.configs import read_mapping
@@ -148,8 +146,10 @@ class WavTokenizer(Codec):
         spec = _spec(model, front, net, known_facts(source.name))
         # Losses and discriminators, most of the file, are left where they are.
         needed = {name: value for name, value in source.checkpoint().tensors.items() if name.startswith(_NEEDED)}
-        tensors = dict(_renamed(fold_weight_norm(needed, where=str(file))))
-        return build(lambda: cls(spec, net, vocos), tensors, str(file))
+        tensors = fold_weight_norm(needed, where=str(file))
+        names = dict(_our_names(tensors))
+        tensors = {name: tensors[name] for name in names.values()}
+        return build(lambda: cls(spec, net, vocos), tensors, str(file), names=names)
 
     # --- long signals ----------------------------------------------------------------------------------------------
 
@@ -234,8 +234,8 @@ def _spec(rates: Fields, front: Fields, net: SEANet, facts: Facts) -> TokenizerS
     )
 
 
-def _renamed(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """Yield our names and tensors of the published ones that are needed.
+def _our_names(published: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield our names of the published tensors that are needed, and theirs.
 
     | published | ours |
     |---|---|
@@ -244,15 +244,15 @@ def _renamed(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     | `backbone.pos_net.N.norm1`, `conv1`, `norm2`, `conv2` | `decoder.pos_net.N.body.0`, `2`, `3`, `5` |
     | `backbone...`, `head.out...` | `decoder...`, `decoder.head.out...` |
     """
-    for name, value in tensors.items():
+    for name in published:
         if name.startswith(_UNUSED):
             continue
         if name == f"{_CODEBOOK}embed":
-            yield "quantizer.levels.0.book.table", value
+            yield "quantizer.levels.0.book.table", name
         elif name.startswith(_FRONT):
-            yield seanet_name(name.removeprefix(_FRONT)), value
+            yield seanet_name(name.removeprefix(_FRONT)), name
         elif name.startswith("head."):
-            yield f"decoder.{name}", value
+            yield f"decoder.{name}", name
         else:
             inner = re.sub(r"(?<=\.)(norm|conv)([12])\.", lambda m: f"{_RESNET[m[1] + m[2]]}.", name)
-            yield f"decoder.{inner.removeprefix('backbone.')}", value
+            yield f"decoder.{inner.removeprefix('backbone.')}", name

@@ -14,7 +14,7 @@ from tokaudio.nn.xcodec import SemanticBranch, TwoBranchEncoder, semantic_convol
 from tokaudio.quantizers import ResidualVectorQuantizer
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 from tokaudio.tokenizers.families.fields import known_facts
-from tokaudio.tokenizers.families.xcodec_files import has_projections, layout_of, our_tensors
+from tokaudio.tokenizers.families.xcodec_files import has_projections, layout_of, needed_tensors
 from tokaudio.tokenizers.families.xcodec_sizes import XCodecSizes, sizes_of_original, sizes_of_transformers
 from tokaudio.tokenizers.published import PublishedSource, build
 from tokaudio.tokenizers.windowed import WindowedCodec
@@ -124,7 +124,8 @@ class XCodec(WindowedCodec):
         else:
             sizes = sizes_of_original(source.config, tensors, where)
         spec = cls._spec(source.name, sizes)
-        return build(lambda: cls(spec, sizes), our_tensors(tensors, sizes, layout, where), where)
+        needed, names = needed_tensors(tensors, sizes, layout, where)
+        return build(lambda: cls(spec, sizes), needed, where, names=names)
 
     @classmethod
     def _spec(cls, name: str, sizes: XCodecSizes) -> TokenizerSpec:

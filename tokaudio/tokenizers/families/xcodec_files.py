@@ -81,8 +81,12 @@ def names_of(sizes: XCodecSizes, layout: Layout) -> dict[str, str]:
     return dict([*_acoustic(sizes, layout), *_semantic(sizes, layout), *_rest(sizes, layout)])
 
 
-def our_tensors(tensors: Mapping[str, Tensor], sizes: XCodecSizes, layout: Layout, where: str) -> dict[str, Tensor]:
-    """Return published tensors under our names, weight norm folded; unknown ones keep theirs.
+def needed_tensors(
+    tensors: Mapping[str, Tensor], sizes: XCodecSizes, layout: Layout, where: str
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return published tensors in the shapes that are used here, and their names by ours.
+
+    Those of the network that hears come under our names.
 
     Args:
         tensors: by published names, weight norm folded.
@@ -95,15 +99,13 @@ def our_tensors(tensors: Mapping[str, Tensor], sizes: XCodecSizes, layout: Layou
     """
     heard = {name: value for name, value in tensors.items() if name.startswith(_SPEECH)}
     listener = speech_tensors(heard, layers=sizes.speech.layers, where=where)
-    ours = {theirs: mine for mine, theirs in names_of(sizes, layout).items()}
-    named = {f"{_LISTENER}{name}": value for name, value in listener.items()}
+    kept = {f"{_LISTENER}{name}": value for name, value in listener.items()}
+    names = names_of(sizes, layout) | {name: name for name in kept}
+    pointwise = {names["encoder.join.weight"], names["decoder.0.weight"]}
     for name, value in renamed(tensors).items():
-        if name.startswith((_SPEECH, *_UNUSED)) or _STATISTICS.fullmatch(name):
-            continue
-        target = ours.get(name, name)
-        pointwise = target in ("encoder.join.weight", "decoder.0.weight") and value.dim() == 2
-        named[target] = value[:, :, None] if pointwise else value
-    return named
+        if not name.startswith((_SPEECH, *_UNUSED)) and not _STATISTICS.fullmatch(name):
+            kept[name] = value[:, :, None] if name in pointwise and value.dim() == 2 else value
+    return kept, names
 
 
 def _acoustic(sizes: XCodecSizes, layout: Layout) -> Pairs:
