@@ -8,48 +8,26 @@ being evaluated.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-import re
 import stat
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NoReturn
+from typing import IO, BinaryIO, NoReturn
 
 import numpy as np
 
 from tokaudio.errors import TokensError, one_line
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from tokaudio.storage._npy import Array, Layout, NpyError, PickleError, read_layout
 
 MAX_MEMBERS = 256
 _MAX_DIRECTORY_BYTES = 2**17
-_MAX_ARRAY_HEADER = 4096
 _MAX_DEFLATE_RATIO = 1032  # zlib's own bound: at most 258 bytes from 2 bits
 _CHUNK = 2**20
 _END_RECORD = struct.Struct("<4s4H2LH")
-_ARRAY_HEADER = re.compile(
-    rb"\{'descr': (?P<descr>'[<>|=][A-Za-z]\d{0,9}'|\[.*\]), 'fortran_order': (?P<fortran>False|True), "
-    rb"'shape': \((?P<shape>(?:\d{1,19}(?:, |,|(?=\))))*)\), \} *\n"
-)
-_DTYPES = {
-    code: np.dtype(code)
-    for code in ("|b1", "|u1", "<u2", "<u4", "<u8", "|i1", "<i2", "<i4", "<i8", "<f2", "<f4", "<f8")
-}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, ValueError, RuntimeError, EOFError, OverflowError)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What an array header says: the type, the shape, and the header's own bytes."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    header: bytes
 
 
 class SafeNpz:
@@ -134,25 +112,12 @@ class SafeNpz:
         return array, crc
 
     def _read_layout(self, name: str, stream: IO[bytes]) -> Layout:
-        shown = ascii(name)[:60]
-        magic = stream.read(10)
-        if len(magic) < 10 or magic[:8] != b"\x93NUMPY\x01\x00":
-            self.damaged(f"the member {shown} is not an array")
-        (length,) = struct.unpack("<H", magic[8:])
-        header = stream.read(length) if length <= _MAX_ARRAY_HEADER else b""
-        match = _ARRAY_HEADER.fullmatch(header)
-        if match is None or len(header) != length:
-            self.damaged(f"the array header of {shown} is not one that numpy writes")
-        descr = match["descr"].decode().strip("'")
-        if "O" in descr:
-            self.refuse(f"the member {shown} holds a pickle, and pickles are never opened", "do not trust this file")
-        dtype = _DTYPES.get(descr)
-        if dtype is None or match["fortran"] == b"True":
-            self.damaged(f"the member {shown} has an unexpected type or order")
-        shape = tuple(int(size) for size in re.findall(rb"\d+", match["shape"]))
-        if len(magic) + length + math.prod(shape) * dtype.itemsize != self._members[name].file_size:
-            self.damaged(f"the shape of {shown} does not match its size")
-        return Layout(dtype, shape, magic + header)
+        try:
+            return read_layout(stream, self._members[name].file_size)
+        except PickleError as error:
+            self.refuse(f"the member {ascii(name)[:60]} {error}", "do not trust this file")
+        except NpyError as error:
+            self.damaged(f"the member {ascii(name)[:60]} {error}")
 
 
 @contextlib.contextmanager
@@ -162,7 +127,7 @@ def open_npz(path: str | os.PathLike[str], max_bytes: int) -> Iterator[SafeNpz]:
     Raises:
         TokensError: no regular file, no zip file, too large, or damaged in a way that shows.
     """
-    with _open_regular(path) as stream:
+    with open_regular(path) as stream:
         try:
             yield SafeNpz(path, stream, max_bytes)
         except TokensError:
@@ -176,7 +141,8 @@ def open_npz(path: str | os.PathLike[str], max_bytes: int) -> Iterator[SafeNpz]:
             raise TokensError(one_line(path, problem, "check the disk and the free memory")) from error
 
 
-def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to read, if it is one; a pipe, a device or a folder is refused and not waited for."""
     try:
         # without O_NONBLOCK, opening a FIFO would wait for a writer
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

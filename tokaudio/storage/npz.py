@@ -25,7 +25,6 @@ import torch.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import zipfile
@@ -39,7 +38,8 @@ from tokaudio import __version__
 from tokaudio.atomic import atomic_stream
 from tokaudio.errors import TokensError, one_line
 from tokaudio.spec import TokenizerSpec
-from tokaudio.storage._safe_npz import MAX_MEMBERS, Array, Layout, SafeNpz, open_npz
+from tokaudio.storage._npy import Array, Layout, array_header
+from tokaudio.storage._safe_npz import MAX_MEMBERS, SafeNpz, open_npz
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +99,7 @@ def write_members(path: str | os.PathLike[str], members: Members, *, overwrite: 
         TokensError: more bytes than a token file may hold.
         OutputError: the file exists and `overwrite` is false, or it cannot be written.
     """
-    headers = {name: _array_header(dtype, shape) for name, (dtype, shape, _) in members.items()}
+    headers = {name: array_header(dtype, shape) for name, (dtype, shape, _) in members.items()}
     total = sum(len(headers[name]) + sum(len(part) for part in parts) for name, (_, _, parts) in members.items())
     if total > MAX_BYTES - 2 * _MAX_HEADER_BYTES:
         remedy = "cut them with frames() and save the parts"
@@ -114,7 +114,7 @@ def write_members(path: str | os.PathLike[str], members: Members, *, overwrite: 
                 crc = zlib.crc32(content, crc)
             _add_member(container, name, [headers[name], *parts])
         checksum = np.array(crc, "<u4")
-        _add_member(container, "crc", [_array_header(checksum.dtype, checksum.shape), checksum.tobytes()])
+        _add_member(container, "crc", [array_header(checksum.dtype, checksum.shape), checksum.tobytes()])
 
 
 def read_npz(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Tokens:
@@ -244,13 +244,6 @@ def codes_dtype(spec: TokenizerSpec) -> np.dtype[Any]:
 def depth_dtype(spec: TokenizerSpec) -> np.dtype[Any]:
     """Return the type that a token file holds depths in: uint8, or uint16 for more than 255 codebooks."""
     return np.dtype("|u1" if spec.num_codebooks <= 255 else "<u2")
-
-
-def _array_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    buffer = io.BytesIO()
-    facts = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(buffer, facts)
-    return buffer.getvalue()
 
 
 def _add_member(container: zipfile.ZipFile, name: str, parts: Sequence[bytes | memoryview]) -> None:

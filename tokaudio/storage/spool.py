@@ -12,7 +12,7 @@ from tokaudio._tokens_checks import ITEM_PREFIX
 from tokaudio._tokens_joins import require_timed
 from tokaudio.errors import TokensError, one_line
 from tokaudio.spec import TokenizerSpec
-from tokaudio.storage._safe_npz import Array
+from tokaudio.storage._npy import Array
 from tokaudio.storage.npz import Members, codes_dtype, depth_dtype, extra_array, make_header, write_members
 from tokaudio.tokens import Tokens
 
