@@ -188,6 +188,8 @@ _PLAIN = ("key", "num_samples", "sample_rate", "source", "start", "end")
 def checked(row: TokenRow, info: DatasetInfo) -> TokenRow:
     """Return a row with all columns of its dataset, None where it had none, after checking that it fits.
 
+    Times, and what a column of numbers holds, become floats.
+
     Raises:
         TokensError: other codebooks, codes out of range, columns or extras of other names, types or shapes.
 
@@ -220,17 +222,23 @@ def checked(row: TokenRow, info: DatasetInfo) -> TokenRow:
     if unknown:
         raise TokensError(f"{where} has a column {unknown[0]!a:.60} that the dataset lacks; declare it")
     columns = {name: _value(where, name, kind, row.columns.get(name)) for name, kind in info.columns.items()}
-    return dataclasses.replace(row, columns=columns)
+    start, end = (None if time is None else float(time) for time in (row.start, row.end))
+    return dataclasses.replace(row, columns=columns, start=start, end=end)
 
 
 def checked_rows(rows: Iterable[TokenRow], info: DatasetInfo) -> Iterator[TokenRow]:
     """Yield rows as `checked` returns them, and refuse a second one of the same key."""
+    return distinct(checked(row, info) for row in rows)
+
+
+def distinct(rows: Iterable[TokenRow]) -> Iterator[TokenRow]:
+    """Yield rows, and refuse a second one of the same key."""
     seen: set[str] = set()
     for row in rows:
         if row.key in seen:
             raise TokensError(f"two rows have the key {row.key!a:.60}; give each row a key of its own")
         seen.add(row.key)
-        yield checked(row, info)
+        yield row
 
 
 def _require_extras(row: TokenRow, info: DatasetInfo, where: str) -> None:
