@@ -1,4 +1,4 @@
-"""Datasets of random rows: ragged lengths, 1 to 32 codebooks of 2 to 65,536 codes and more, strides, all optional parts."""
+"""Datasets of random rows: ragged lengths, 1 to 32 codebooks of 2 to 65,536 codes and more, strides, all options."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -60,7 +60,10 @@ def rows(draw, info, key, random):
         extras[name] = random.integers(0, 2, shape).astype(extra.dtype)
     columns = {name: draw(st.none() | COLUMNS[kind]) for name, kind in info.columns.items()}
     start = draw(st.none() | st.floats(0, 1e6))
-    depth = random.integers(0, spec.num_codebooks + 1, frames).astype(np.uint16) if info.depth else None
+    depth = None
+    if info.depth:
+        depth = np.repeat(random.integers(0, spec.num_codebooks + 1, 15), 4)[:frames].astype(np.uint16)
+        codes[np.arange(spec.num_codebooks)[:, None] >= depth] = 0
     samples = draw(st.integers(0, 2**40))
     source = draw(TEXT)
     return TokenRow(key, codes, samples, spec.sample_rate, source, start, None, columns, depth, extras)
@@ -85,6 +88,7 @@ def example():
         columns = {"text": "grüße, 世界", "snr": 0.1 + number, "speaker": number, "clean": number == 1 or None}
         extras = {"frame_pitch": random.random(frames, np.float32), "item_speaker": random.random(4, np.float32)}
         depth = np.full(frames, 3, np.uint16)
+        codes[2, :4], depth[:4] = 0, 2
         key, start = ("a/b.c", "größe", "c" * 300)[number], (None, 0.0, 1.5)[number]
         made.append(TokenRow(key, codes, 320 * frames, 16_000, "d/a.wav", start, 2.5, columns, depth, extras))
     return info, made

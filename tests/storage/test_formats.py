@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.storage.random_rows import datasets, example
 
+from tests.storage.random_rows import datasets, example
 from tokaudio.errors import OutputError, TokensError, UnknownNameError
 from tokaudio.storage.formats import FORMAT_NAMES, shard_files, shard_format
 from tokaudio.storage.rows import TokenRow
 
-FORMATS = ["parquet"]
+FORMATS = ["parquet", "webdataset", "npz"]
 slow = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -115,7 +115,7 @@ def test_bytes_of_anything_else_are_refused(tmp_path, name):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_shard_that_is_not_there(tmp_path, name):
-    with pytest.raises(TokensError, match="no such"):
+    with pytest.raises(TokensError, match="there is no such"):
         list(shard_format(name).read_shard(tmp_path / "none"))
     with pytest.raises(OutputError) as refused:
         shard_format(name).write_shard(tmp_path / "no" / "shard", [], example()[0])

@@ -9,14 +9,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
 
 from tokaudio.errors import MissingDependencyError, TokensError, one_line
 from tokaudio.storage._npy import Array, array_header
-from tokaudio.storage.dataset_info import DatasetInfo
+from tokaudio.storage._safe_npz import open_regular
+from tokaudio.storage.dataset_info import FILE_NAME, MAX_INFO_BYTES, DatasetInfo, parse_info
 from tokaudio.storage.rows import TokenRow, checked
 
 CHECKSUM = "crc32"
@@ -39,6 +42,30 @@ def missing(package: str, extra: str, error: ImportError) -> NoReturn:
 def shard_info(info: DatasetInfo) -> DatasetInfo:
     """Return what a shard says about its dataset: all but the counts, which are known when all shards are."""
     return dataclasses.replace(info, num_rows=None, num_frames=None, num_samples=None)
+
+
+def parse_shard_info(path: object, content: bytes) -> DatasetInfo:
+    """Return what a shard says about its dataset, if its description is whole.
+
+    Raises:
+        TokensError: anything else.
+    """
+    if not content.endswith(b"}\n"):
+        damaged(path, "its description of a dataset is cut off")
+    return parse_info(str(path), content)
+
+
+def read_shard_info(folder: str | os.PathLike[str]) -> DatasetInfo:
+    """Return what a shard that is a folder says about its dataset.
+
+    Raises:
+        TokensError: no such folder, or a description that is cut off or damaged.
+    """
+    file = Path(folder) / FILE_NAME
+    if not Path(folder).is_dir():
+        raise TokensError(one_line(folder, "there is no such folder", "check the path"))
+    with open_regular(file) as stream:
+        return parse_shard_info(file, stream.read(MAX_INFO_BYTES))
 
 
 def member_name(key: str) -> str:

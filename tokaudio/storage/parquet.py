@@ -214,4 +214,4 @@ def _shaped(name: str, values: Array, frames: int, info: DatasetInfo) -> Array:
         return values
     extra = info.extras[name.removeprefix("extra_")]
     per_frame = (frames,) if name.startswith("extra_frame_") else ()
-    return values.reshape(*per_frame, *extra.shape)
+    return values.reshape((*per_frame, *extra.shape))

@@ -213,10 +213,11 @@ def checked(row: TokenRow, info: DatasetInfo) -> TokenRow:
         if low[k] < 0 or high[k] >= size:
             wrong = low[k] if low[k] < 0 else high[k]
             raise TokensError(f"{where} has code {wrong} in codebook {k}, which has {size} codes; encode it again")
-    if (row.depth is not None) != info.depth:
-        raise TokensError(f"{where} and the dataset differ in whether there is a depth; encode with one tokenizer")
-    if row.depth is not None and row.depth.max(initial=0) > spec.num_codebooks:
-        raise TokensError(f"{where} has a depth of more than {spec.num_codebooks} codebooks; encode it again")
+    frames = np.arange(row.num_frames)
+    for k, book in enumerate(spec.codebooks):
+        if book.stride > 1 and (row.codes[k] != row.codes[k, frames // book.stride * book.stride]).any():
+            raise TokensError(f"{where} changes codebook {k} within its stride of {book.stride}; repeat each code")
+    _require_depth(row, info, where)
     _require_extras(row, info, where)
     unknown = [name for name in row.columns if name not in info.columns]
     if unknown:
@@ -239,6 +240,15 @@ def distinct(rows: Iterable[TokenRow]) -> Iterator[TokenRow]:
             raise TokensError(f"two rows have the key {row.key!a:.60}; give each row a key of its own")
         seen.add(row.key)
         yield row
+
+
+def _require_depth(row: TokenRow, info: DatasetInfo, where: str) -> None:
+    if (row.depth is not None) != info.depth:
+        raise TokensError(f"{where} and the dataset differ in whether there is a depth; encode with one tokenizer")
+    if row.depth is not None:
+        beyond = np.arange(info.spec.num_codebooks)[:, None] >= row.depth
+        if row.depth.max(initial=0) > info.spec.num_codebooks or row.codes[beyond].any():
+            raise TokensError(f"{where} has codes beyond its depth, or too great a depth; set them to 0")
 
 
 def _require_extras(row: TokenRow, info: DatasetInfo, where: str) -> None:
