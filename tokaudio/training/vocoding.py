@@ -96,15 +96,19 @@ class VocoderTraining:
         vectors = torch.where(first_only[:, None, None], first, self.quantizer.decode(known))
         return vectors * (codes[:, :1] != _NO_CODE)
 
-    def step(self, generator: torch.Generator, step: int, rate: float) -> dict[str, float]:
-        """Take one optimizer step."""
+    def spoken(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return what the decoder makes of the codes of some crops, and their recordings, both `[B, S]`."""
         examples = [self.example(generator) for _ in range(self.options.batch)]
         codes, wanted = (torch.stack(parts) for parts in zip(*examples, strict=True))
         vectors = self.vectors(codes, torch.rand(len(codes), generator=generator) < self.options.first_only)
         with torch.autocast(vectors.device.type, torch.bfloat16, enabled=self.options.half):
             signal = self.decoder(vectors)
         edge = self.decoder.context + self.decoder.reach * self.hop_length
-        loss, parts = self.loss(signal[:, edge : signal.shape[1] - edge], wanted)
+        return signal[:, edge : signal.shape[1] - edge].float(), wanted
+
+    def step(self, generator: torch.Generator, step: int, rate: float) -> dict[str, float]:
+        """Take one optimizer step."""
+        loss, parts = self.loss(*self.spoken(generator))
         self.descent.step(loss, rate=rate, step=step)
         return {"loss": loss.item()} | {name: value.item() for name, value in parts.items()}
 

@@ -298,7 +298,8 @@ def _resumed(loop: Loop) -> Loop:
     return loop
 
 
-def _steps(recipe: Recipe, name: str) -> int:
+def steps_of(recipe: Recipe, name: str) -> int:
+    """Return how many steps a stage has taken."""
     return int(read_checkpoint(recipe.work / name / CHECKPOINT)["done"])
 
 
@@ -326,7 +327,7 @@ def main() -> None:
 
     def write() -> str:
         results = json.loads(options.results.read_text(encoding="utf-8")) if options.results else None
-        steps = {name: _steps(recipe, name) for name in ("student", "phones", "vocoder")}
+        steps = {name: steps_of(recipe, name) for name in ("student", "phones", "vocoder")}
         return export(recipe, options.out, about=about_mini_semantic(recipe.pool(), steps, results)).fingerprint
 
     stages: dict[str, Callable[[], object]] = {

@@ -17,7 +17,7 @@ distillation), and linear discriminant analysis (Fisher 1936) kept the 50 direct
 units are phone-supervised, and not found by listening alone. Codebook 0 has the k-means clusters of the content so
 mapped, codebook 1 those of layer 1. A code depends on 0.44 s to each side and on nothing else, so that pieces and
 streams give the codes of the whole. The vocoder of 2.8 M parameters began as the decoder of mini-codec and was trained
-on these codes with spectral losses alone."""
+on these codes."""
 
 HISTORY = """The weights grew over two versions: the phones were told before the recipe had a stage for it, on all
 training sentences of festvox-ru and about half of the clips of the voices, and the vocoder went on from that of the
@@ -41,13 +41,16 @@ def about_mini_semantic(pool: AudioPool, steps: Mapping[str, int], results: Mapp
 
     Args:
         pool: what was trained on.
-        steps: optimizer steps of student, supervision (`phones`) and vocoder.
+        steps: optimizer steps of student, supervision (`phones`), vocoder, and of the vocoder against discriminators
+            (`adversary`), where it had any.
         results: PNMI by set and system, as `benchmarks/semantic_quality.py --json` writes them, and under `words` what
             `benchmarks/semantic_vocoder.py --json` adds.
     """
     told = f"{steps['phones']} steps in which it was told phones"
     taken = f"{steps['student']} steps of the student, {told}, and {steps['vocoder']} of the vocoder"
-    lines = [DESIGN, "", *data_section(pool), f"{taken}, without an adversarial stage.", HISTORY, ""]
+    sharpened = "then {adversary} of the vocoder against discriminators (recipe `mini_semantic_adversary`)"
+    rest = sharpened.format(**steps) if "adversary" in steps else "without an adversarial stage"
+    lines = [DESIGN, "", *data_section(pool), f"{taken}, on random crops, {rest}.", HISTORY, ""]
     return "\n".join([*lines, *(_quality(results) if results else []), LIMITS])
 
 
