@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
-import types
 from typing import Any
 
 import numpy as np
@@ -96,22 +97,32 @@ def test_lines_points_and_pairs_have_maps_too() -> None:
     assert codebook_map(np.ones((3, 4))).explained == (0.0, 0.0)
 
 
-def test_umap_is_asked_if_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
+UMAP = """
+import json, numpy as np
+from tokaudio.analysis.single_codes.codebook_map import codebook_map
+vectors = np.random.default_rng(0).normal(size=(12, 8)) + 8 * np.repeat([0, 1], 6)[:, None]
+one, again = (codebook_map(vectors, method="umap", seed=5) for _ in range(2))
+print(json.dumps([one.method, one.explained, one.points.tolist(), (one.points == again.points).all().item()]))
+"""
 
-    class Umap:
-        def __init__(self, *, n_neighbors: int, random_state: int, n_jobs: int) -> None:
-            asked.update(n_neighbors=n_neighbors, random_state=random_state, n_jobs=n_jobs)
 
-        def fit_transform(self, vectors: np.ndarray) -> np.ndarray:
-            return vectors[:, :2].astype(np.float32)
+def test_umap_keeps_neighbours_together_and_is_repeatable() -> None:
+    # Without numba's compiler, which takes longer than these few points.
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    run = [sys.executable, "-W", "error", "-c", UMAP]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    method, explained, points, equal = json.loads(done.stdout)
+    assert (method, explained, equal) == ("umap", None, True)
+    places = np.array(points)
+    assert places.shape == (12, 2)
+    apart = np.linalg.norm(places[:, None] - places, axis=2)
+    assert apart[:6, :6].max() < apart[:6, 6:].min() and apart[6:, 6:].max() < apart[:6, 6:].min()
 
-    module = types.ModuleType("umap")
-    module.UMAP = Umap  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "umap", module)
-    found = codebook_map(table(9, 3), method="umap", seed=5)
-    assert (found.method, found.explained, found.points.shape) == ("umap", None, (9, 2))
-    assert asked == {"n_neighbors": 8, "random_state": 5, "n_jobs": 1}
+
+def test_umap_of_few_codes_is_refused() -> None:
+    with pytest.raises(AnalysisError, match="give 5 or more, or use 'pca'"):
+        codebook_map(table(4, 3), method="umap")
 
 
 def test_without_umap_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ codebook_map(table).points  # [V, 2]
 from __future__ import annotations
 
 import importlib
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ Method = Literal["pca", "umap"]
 
 # Distances that are held at once.
 _BLOCK = 1 << 24
+# Of fewer, its spectral start has no two axes.
+_FEWEST_FOR_UMAP = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +132,8 @@ def codebook_map(
         seed: of UMAP.
 
     Raises:
-        AnalysisError: if the table is no codebook, weights do not fit it, or there is no such method.
+        AnalysisError: if the table is no codebook, weights do not fit it, or there is no such method,
+            or too few codes for it.
         MissingDependencyError: if umap-learn is not installed.
 
     Example:
@@ -172,8 +176,13 @@ def _pca(vectors: Values, share: Values) -> CodebookMap:
 
 
 def _umap(vectors: Values, seed: int) -> Values:
+    if len(vectors) < _FEWEST_FOR_UMAP:
+        raise AnalysisError(f"UMAP of {len(vectors)} codes; give {_FEWEST_FOR_UMAP} or more, or use 'pca'")
     try:
-        umap = importlib.import_module("umap")
+        with warnings.catch_warnings():
+            # That a part which is not used here would need TensorFlow.
+            warnings.simplefilter("ignore", ImportWarning)
+            umap = importlib.import_module("umap")
     except ImportError:
         raise MissingDependencyError(
             one_line("umap-learn", "is not installed", "run: pip install umap-learn")
