@@ -7,6 +7,7 @@ import typer
 from tokaudio.cli.analyze import analyze
 from tokaudio.cli.compare import compare
 from tokaudio.cli.convert import convert
+from tokaudio.cli.corpus import corpus
 from tokaudio.cli.decode import decode
 from tokaudio.cli.doctor import doctor
 from tokaudio.cli.encode import encode
@@ -58,6 +59,7 @@ for _name, _command in (
     ("doctor", doctor),
 ):
     app.command(_name, epilog=_EXIT_CODES if _name in _WITH_EXIT_CODES else None)(_command)
+app.add_typer(corpus, name="corpus", epilog=_EXIT_CODES)
 
 
 def help_text() -> str:
