@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.support import write_corpus
+from tests.analysis.test_saved_tokens import dataset, items
 from tests.cli.support import Cli, names
 
 
@@ -43,6 +44,19 @@ def test_token_files_need_no_tokenizer(place: Path, cli: Cli) -> None:
     assert bare.code == 0 and bare.out.startswith("There was no sound")
     assert bare.out.splitlines()[-1].startswith("analysed 2 recordings")
     assert "leave it out" in cli("analyze", "tokens", "--max-minutes", "1").failure
+
+
+def test_a_dataset_is_read_and_its_columns_are_labels(tmp_path: Path, cli: Cli) -> None:
+    folder = str(dataset(tmp_path / "corpus", "parquet", items()))
+    outcome = cli("analyze", folder, "-o", str(tmp_path / "page.html"))
+    assert outcome.code == 0 and outcome.out.startswith("Codebook 0: speaker ")
+    assert outcome.out.splitlines()[-1].startswith("analysed 30 recordings") and "Usage" in (
+        tmp_path / "page.html"
+    ).read_text(encoding="utf-8")
+    (tmp_path / "corpus" / "00000.parquet").write_bytes(b"PAR1")
+    outcome = cli("analyze", folder)
+    assert outcome.code == 1 and "00000.parquet" in outcome.failure
+    assert outcome.out.splitlines()[-1].startswith("analysed 20 recordings")
 
 
 def test_broken_recordings_and_labels_are_reported(place: Path, cli: Cli) -> None:

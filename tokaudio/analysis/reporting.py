@@ -1,7 +1,7 @@
 """Making the codebook report of a tokenizer: from sound, with or without labels, or from saved tokens alone.
 
     report(tokenizer, "manifest.jsonl", labels="alignments/").sentences()
-    report_tokens(["a.npz", "b.npz"]).sections["usage"]
+    report_tokens(["a.npz", "corpus/"]).sections["usage"]
 
 Recordings are taken one at a time, in random order; what is kept of them does not grow with their number.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,13 @@ from tokaudio.analysis.codes.code_streams import recordings_of
 from tokaudio.analysis.frames.observing import Heard, hear
 from tokaudio.analysis.frames.sampling import LIMIT
 from tokaudio.analysis.report_builder import ReportBuilder
+from tokaudio.analysis.saved_tokens import saved_tokens
 from tokaudio.analysis.sound_measures import SECONDS, SoundMeasures
 from tokaudio.analysis.sounds import Clip, Sound, sounds_of
 from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.audio import AudioReader, as_audio
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import TokaudioError
-from tokaudio.storage import load_tokens
 from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokens import Tokens
 
@@ -127,8 +126,9 @@ def report_tokens(
     """Measure what saved tokens say, without their sound.
 
     Args:
-        tokens: of one tokenizer, or files of them.
-        labels: as for `report`, found by the names of the files.
+        tokens: of one tokenizer; or token files, shards, and folders of either (see `token_files`).
+        labels: as for `report`, found by the names of the files; columns speaker, language and emotion of a dataset
+            count without it.
         limit: frames that information is computed from at most.
         seed: of everything random.
         listener: hears how it goes on.
@@ -148,21 +148,18 @@ def report_tokens(
     hears = listener or Listener()
     builder: ReportBuilder | None = None
     count = failed = 0
-    for one in tokens:
+    for one in saved_tokens(tokens):
         count += 1
-        name = f"item {count}" if isinstance(one, Tokens) else os.fspath(one)
-        try:
-            item = one if isinstance(one, Tokens) else load_tokens(one)
-        except TokaudioError as error:
+        name = one.recording.name
+        if one.tokens is None:
             failed += 1
-            hears.read(name, 0.0, error)
+            hears.read(name, 0.0, one.error)
             continue
         if builder is None:
-            builder = ReportBuilder(item.spec, fingerprint=item.fingerprint, limit=limit, seed=seed)
-        for part in item:
-            seconds = int(part.num_samples[0]) / item.spec.sample_rate
-            builder.add(part, None, _known(known, Recording(Path(name), name), seconds, builder, hears))
-            hears.read(name, seconds, None)
+            builder = ReportBuilder(one.tokens.spec, fingerprint=one.tokens.fingerprint, limit=limit, seed=seed)
+        seconds = int(one.tokens.num_samples[0]) / one.tokens.spec.sample_rate
+        builder.add(one.tokens, None, _known(known, one.recording, seconds, builder, hears))
+        hears.read(name, seconds, None)
     if builder is None:
         raise AnalysisError(f"none of {count} token files can be read; give tokens")
     builder.failed = failed

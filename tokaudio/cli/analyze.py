@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tokaudio.cli import options
-from tokaudio.cli.batch import TOKEN_SUFFIXES, check_target
+from tokaudio.cli.batch import check_output
 from tokaudio.cli.failures import refuse
 from tokaudio.cli.report import Report
-from tokaudio.walk import walk
 
 if TYPE_CHECKING:
     from tokaudio.analysis.codebook_report import Report as CodebookReport
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 Data = Annotated[
     list[str],
     typer.Argument(
-        metavar="DATA...", help="Audio files, folders, or manifests (.jsonl, .csv, .tsv); or token files (.npz)."
+        metavar="DATA...",
+        help="Audio files, folders, or manifests (.jsonl, .csv, .tsv); or token files (.npz), shards, or a dataset.",
     ),
 ]
 TokenizerName = Annotated[
@@ -28,50 +28,21 @@ TokenizerName = Annotated[
         "-t",
         "--tokenizer",
         metavar="NAME|FOLDER",
-        help="Tokenizer: a name of `list`, a folder, or OWNER/NAME on the Hub. Not for token files.",
+        help="Tokenizer: a name of `list`, a folder, or OWNER/NAME on the Hub. Not for saved tokens.",
     ),
 ]
-Labels = Annotated[
-    str | None,
-    typer.Option(
-        "--labels",
-        metavar="FILE|FOLDER",
-        help="Manifest with columns such as speaker and phones, CTM file, or folder of .TextGrid or .lab files.",
-    ),
-]
-JsonFile = Annotated[str | None, typer.Option("--json", metavar="OUT.json", help="Write everything to this file.")]
-Page = Annotated[
-    str | None,
-    typer.Option("-o", "--output", metavar="OUT.html", help="Write a page that opens from disk to this file."),
-]
-Where = Annotated[
-    list[str] | None,
-    typer.Option("--where", metavar="COLUMN=VALUE", help="Rows of manifests to take, such as split=test."),
-]
-MaxMinutes = Annotated[
-    float | None, typer.Option("--max-minutes", min=0.1, help="Use so much audio at most, drawn by the seed.")
-]
-InterventionSeconds = Annotated[
-    float,
-    typer.Option(
-        "--intervention-seconds",
-        min=0.0,
-        help="Sound that is decoded and encoded again and again, for ablation and robustness; 0 for neither.",
-    ),
-]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
 
 
 def analyze(  # noqa: PLR0917 - typer reads options from parameters
     data: Data,
     tokenizer: TokenizerName = None,
-    labels: Labels = None,
-    output: Page = None,
-    json_file: JsonFile = None,
-    where: Where = None,
-    max_minutes: MaxMinutes = None,
-    intervention_seconds: InterventionSeconds = 60.0,
-    seed: Seed = 0,
+    labels: options.Labels = None,
+    output: options.Page = None,
+    json_file: options.JsonFile = None,
+    where: options.Where = None,
+    max_minutes: options.MaxMinutes = None,
+    intervention_seconds: options.InterventionSeconds = 60.0,
+    seed: options.Seed = 0,
     device: options.Device = "auto",
     force: options.Force = False,
     quiet: options.Quiet = False,
@@ -82,22 +53,23 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     tokaudio analyze recordings/ -t mini-codec --labels alignments/ -o report.html --json report.json
 
     Measures how much each codebook says about pitch, voicing, energy and the spectrum, and about phones, words,
-    speakers, languages and emotions where labels are given. Of token files alone, only what needs no sound.
+    speakers, languages and emotions where labels are given. Of saved tokens alone, only what needs no sound.
     """
     for file in (output, json_file):
         if file is not None:
             check_output(file, force)
-    tokens = _token_files(data) if tokenizer is None else []
-    if tokenizer is None and not tokens:
-        remedy = "name a tokenizer (-t), or give token files (.npz)"
-        raise refuse(data[0], "is sound, which needs a tokenizer to be encoded with", remedy)
-    if tokens and (where or max_minutes is not None):
-        raise refuse("--where" if where else "--max-minutes", "is of no use with token files", "leave it out")
+    if tokenizer is None and (where or max_minutes is not None):
+        raise refuse(
+            "--where" if where else "--max-minutes",
+            "is of no use with saved tokens",
+            "leave it out, or name a tokenizer (-t)",
+        )
 
     from tokaudio.analysis.annotated.annotations import read_annotations
     from tokaudio.analysis.pages.templating import environment
     from tokaudio.analysis.reporting import report as report_sound
     from tokaudio.analysis.reporting import report_tokens
+    from tokaudio.analysis.saved_tokens import how_many
     from tokaudio.atomic import atomic_write
     from tokaudio.cli.analyzing import AnalysisProgress, tell
     from tokaudio.cli.loading import choose_device, open_tokenizer
@@ -108,12 +80,14 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
         environment()
     sounds = None
     run = Report("read", quiet=quiet, debug=debug, batch=True)
-    known = None if labels is None else read_annotations(labels)
     found: CodebookReport
     if tokenizer is None:
-        with orderly(), AnalysisProgress(run, len(tokens), None) as progress:
+        tokens = _saved(data)
+        known = None if labels is None else read_annotations(labels)
+        with orderly(), AnalysisProgress(run, how_many(tokens), None) as progress:
             found = report_tokens(tokens, known, seed=seed, listener=progress)
     else:
+        known = None if labels is None else read_annotations(labels)
         sounds = find_sounds(data, where or ())
         for path, error in sounds.failures:
             run.fail(path, error)
@@ -136,24 +110,15 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     return tell(found, output or json_file, run)
 
 
-def _token_files(data: list[str]) -> list[str]:
-    """Return the token files that paths stand for, if all of them do."""
-    found: list[str] = []
+def _saved(data: list[str]) -> list[Path]:
+    """Return the token files and shards that paths stand for; refuse sound among them."""
+    from tokaudio.analysis.saved_tokens import token_files
+
+    found: list[Path] = []
     for path in data:
-        if Path(path).is_dir():
-            own = [file for file, _ in walk(path, TOKEN_SUFFIXES).files]
-        else:
-            own = [path] if Path(path).suffix.lower() in TOKEN_SUFFIXES else []
+        own = token_files(path)
         if not own:
-            return []
+            remedy = "name a tokenizer (-t), or give saved tokens"
+            raise refuse(path, "is sound, which needs a tokenizer to be encoded with", remedy)
         found += own
     return found
-
-
-def check_output(output: str, force: bool) -> None:
-    """Refuse a file that cannot be written, before any work is done."""
-    if Path(output).is_dir():
-        raise refuse(output, "is a directory", "name a file in it")
-    if not Path(output).absolute().parent.is_dir():
-        raise refuse(output, "its directory does not exist", "create it first")
-    check_target(output, set(), force=force)

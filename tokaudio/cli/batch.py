@@ -14,7 +14,16 @@ from tokaudio.cli.naming import distinct_names
 from tokaudio.errors import AudioError, TokaudioError, one_line
 from tokaudio.walk import AUDIO_SUFFIXES, walk
 
-__all__ = ["AUDIO_SUFFIXES", "TOKEN_SUFFIXES", "WRITABLE_SUFFIXES", "Job", "Plan", "check_target", "make_plan"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "TOKEN_SUFFIXES",
+    "WRITABLE_SUFFIXES",
+    "Job",
+    "Plan",
+    "check_output",
+    "check_target",
+    "make_plan",
+]
 
 TOKEN_SUFFIXES = (".npz",)
 WRITABLE_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".w64")
@@ -198,3 +207,12 @@ def _size(path: str) -> int:
     except OSError:
         return 0
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def check_output(output: str, force: bool) -> None:
+    """Refuse a file that cannot be written, before any work is done."""
+    if Path(output).is_dir():
+        raise refuse(output, "is a directory", "name a file in it")
+    if not Path(output).absolute().parent.is_dir():
+        raise refuse(output, "its directory does not exist", "create it first")
+    check_target(output, set(), force=force)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tokaudio.cli import options
-from tokaudio.cli.analyze import InterventionSeconds, JsonFile, Labels, MaxMinutes, Page, Seed, Where, check_output
+from tokaudio.cli.batch import check_output
 from tokaudio.cli.failures import refuse
 from tokaudio.cli.report import Report
 
@@ -23,13 +23,13 @@ Arguments = Annotated[
 
 def compare(  # noqa: PLR0917 - typer reads options from parameters
     arguments: Arguments,
-    output: Page = None,
-    json_file: JsonFile = None,
-    labels: Labels = None,
-    where: Where = None,
-    max_minutes: MaxMinutes = None,
-    intervention_seconds: InterventionSeconds = 60.0,
-    seed: Seed = 0,
+    output: options.Page = None,
+    json_file: options.JsonFile = None,
+    labels: options.Labels = None,
+    where: options.Where = None,
+    max_minutes: options.MaxMinutes = None,
+    intervention_seconds: options.InterventionSeconds = 60.0,
+    seed: options.Seed = 0,
     device: options.Device = "auto",
     force: options.Force = False,
     quiet: options.Quiet = False,

@@ -37,6 +37,35 @@ Output = Annotated[
     str | None,
     typer.Option("-o", "--output", metavar="OUT", help="Folder for the outputs, or a file for one input."),
 ]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE|FOLDER",
+        help="Manifest with columns such as speaker and phones, CTM file, or folder of .TextGrid or .lab files.",
+    ),
+]
+JsonFile = Annotated[str | None, typer.Option("--json", metavar="OUT.json", help="Write everything to this file.")]
+Page = Annotated[
+    str | None,
+    typer.Option("-o", "--output", metavar="OUT.html", help="Write a page that opens from disk to this file."),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="COLUMN=VALUE", help="Rows of manifests to take, such as split=test."),
+]
+MaxMinutes = Annotated[
+    float | None, typer.Option("--max-minutes", min=0.1, help="Use so much audio at most, drawn by the seed.")
+]
+InterventionSeconds = Annotated[
+    float,
+    typer.Option(
+        "--intervention-seconds",
+        min=0.0,
+        help="Sound that is decoded and encoded again and again, for ablation and robustness; 0 for neither.",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to compute.")]
 Jobs = Annotated[
     int, typer.Option("-j", "--jobs", metavar="N", min=1, max=256, help="Files to work on at a time, on the CPU.")
