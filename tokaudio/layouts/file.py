@@ -24,6 +24,7 @@ from tokaudio.layouts.vocabulary import Vocabulary
 from tokaudio.spec import TokenizerSpec
 
 FORMAT, VERSION = "tokaudio-layout", 1
+DATASET_FORMAT = "tokaudio-dataset"
 FILE_NAME = "tokaudio.json"
 
 AnyLayout = FlatLayout | GridLayout | RunsLayout | SplitLayout | TimedLayout
@@ -68,9 +69,11 @@ def layout_from_document(document: Mapping[str, Any]) -> AnyLayout:
         (0, 1)
     """
     try:
-        if (document["format"], document["version"]) != (FORMAT, VERSION):
+        if document["format"] not in (FORMAT, DATASET_FORMAT) or document["version"] != VERSION:
             found = f"{document['format']} {document['version']}"
             raise TokensError(f"this is {found}, and {FORMAT} {VERSION} can be read; upgrade tokaudio")
+        if document.get("layout") is None:
+            raise TokensError("this is a dataset of codes without a layout; convert it to ids, or make a layout")
         spec = TokenizerSpec.from_dict(document["tokenizer"])
         vocabulary = Vocabulary.from_dict(document["vocabulary"])
         return _layout(spec, vocabulary, document["fingerprint"], dict(document["layout"]))

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from tokaudio.storage.dataset_info import FILE_NAME, MAX_INFO_BYTES, DatasetInfo
 from tokaudio.storage.rows import TokenRow, checked
 
 CHECKSUM = "crc32"
+LIST = "rows.jsonl"
 MAX_FACTS_BYTES = 2**24
 _MAX_NAME = 80
 
@@ -179,3 +180,18 @@ def _typed(facts: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TokensError(f"the field {name} of a row is {value!a:.60}; write it again")
     return value
+
+
+def listed(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a list that says at its end how many there are."""
+    count = 0
+    with open_regular(path) as stream:
+        while line := stream.readline(MAX_FACTS_BYTES):
+            facts = from_json(line)
+            if "key" not in facts:
+                if facts != {"rows": count} or not line.endswith(b"\n") or stream.read(1):
+                    damaged(path, "it does not say at its end how many rows it has")
+                return
+            yield facts
+            count += 1
+    damaged(path, "it is cut off")

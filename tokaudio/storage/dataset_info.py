@@ -74,7 +74,7 @@ class ExtraInfo:
         return math.prod(self.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DatasetInfo:
     """What holds for all rows of a dataset.
 
@@ -134,6 +134,12 @@ class DatasetInfo:
         plain = {name: dict(getattr(self, name)) for name in ("provenance", "columns", "extras")}
         values = [plain.get(f.name, getattr(self, f.name)) for f in dataclasses.fields(self)]
         return type(self), tuple(values)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether `tokaudio.json` would be the same."""
+        return self.to_document() == other.to_document() if isinstance(other, DatasetInfo) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def code_dtype(self) -> np.dtype[Any]:

@@ -17,23 +17,20 @@ from pathlib import Path
 
 from tokaudio.errors import TokensError
 from tokaudio.storage._facts import (
-    MAX_FACTS_BYTES,
+    LIST,
     arrays_of,
     damaged,
     facts_of,
-    from_json,
+    listed,
     member_name,
     read_shard_info,
     row_of,
     shard_info,
     to_json,
 )
-from tokaudio.storage._safe_npz import open_regular
 from tokaudio.storage.dataset_info import FILE_NAME, DatasetInfo, info_bytes
 from tokaudio.storage.npz import read_npz, write_npz
 from tokaudio.storage.rows import TokenRow, checked_rows, distinct
-
-LIST = "rows.jsonl"
 
 
 def write_shard(path: str | os.PathLike[str], rows: Iterable[TokenRow], info: DatasetInfo) -> None:
@@ -69,18 +66,3 @@ def _rows(folder: Path, info: DatasetInfo) -> Iterator[TokenRow]:
         except TokensError as error:
             damaged(file, str(error).removeprefix(f"{file}: ").partition("; ")[0], error)
         yield row
-
-
-def listed(path: Path) -> Iterator[dict[str, object]]:
-    """Yield the objects of a list that says at its end how many there are."""
-    count = 0
-    with open_regular(path) as stream:
-        while line := stream.readline(MAX_FACTS_BYTES):
-            facts = from_json(line)
-            if "key" not in facts:
-                if facts != {"rows": count} or not line.endswith(b"\n") or stream.read(1):
-                    damaged(path, "it does not say at its end how many rows it has")
-                return
-            yield facts
-            count += 1
-    damaged(path, "it is cut off")
