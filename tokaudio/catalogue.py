@@ -6,6 +6,7 @@ those of the published ones in `assets/published.toml`, which says what its fiel
 
 from __future__ import annotations
 
+import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -170,6 +171,23 @@ def list_tokenizers(*, kind: Kind | None = None, published: bool = False) -> lis
     return [entry.name for entry in entries(kind=kind) if published or entry.status == "built-in"]
 
 
+def alternatives(name: str) -> str:
+    """Return what a message about an unknown name offers instead: names like it, or else those that ship.
+
+    Example:
+        >>> alternatives("mini-kodec")
+        'did you mean mini-codec? `tokaudio list` shows all names'
+        >>> alternatives("?")
+        'mini-bands, mini-codec, mini-hybrid and mini-semantic ship, `tokaudio list` shows all names'
+    """
+    known = [*list_tokenizers(published=True), *(alias for entry in entries() for alias in entry.aliases)]
+    # Lower-cased: names are, and capitals must not make a name unlike.
+    near = difflib.get_close_matches(name.strip("./ ").lower(), known, n=3, cutoff=0.7)
+    *others, last = list_tokenizers()
+    told = f"did you mean {' or '.join(near)}?" if near else f"{', '.join(others)} and {last} ship,"
+    return f"{told} `tokaudio list` shows all names"
+
+
 def tokenizer_spec(name: str) -> TokenizerSpec:
     """Return the facts about a tokenizer without loading its weights.
 
@@ -185,8 +203,7 @@ def tokenizer_spec(name: str) -> TokenizerSpec:
             return entry.spec
     entry_found = find(name)
     if entry_found is None or entry_found.status == "planned":
-        names = ", ".join(list_tokenizers(published=True))
-        raise UnknownNameError(f"no tokenizer is called {name!r}; there are {names}")
+        raise UnknownNameError(f"no tokenizer is called {name!r}; {alternatives(name)}")
     return entry_found.spec
 
 

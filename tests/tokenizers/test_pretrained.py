@@ -157,8 +157,13 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(saved: Path):
 
 @pytest.mark.parametrize("name", ["mini-kodec", "../mini-codec", "mini-codec/", "nowhere/at/all", "/no/such/folder"])
 def test_an_unknown_name_is_answered_with_those_that_exist(name: str):
-    with pytest.raises(UnknownNameError, match=r"neither a folder nor a tokenizer's name; the names are .*mini-codec"):
+    with pytest.raises(UnknownNameError, match=r"nor a tokenizer's name; .*mini-codec.*`tokaudio list`"):
         Tokenizer.from_pretrained(name)
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest():
+    with pytest.raises(UnknownNameError, match=r"name; did you mean encodec-24k( or \S+)*\? `tokaudio list`"):
+        Tokenizer.from_pretrained("Encodec_24k")
 
 
 def test_the_arguments_of_the_hub_are_accepted(saved: Path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokaudio.atomic import output_error
-from tokaudio.catalogue import Entry, find, known_digests, list_tokenizers
+from tokaudio.catalogue import Entry, alternatives, find, known_digests
 from tokaudio.checkpoints.reading import SUFFIXES
 from tokaudio.digests import check_file
 from tokaudio.errors import CheckpointError, UnknownNameError, one_line
@@ -103,7 +103,7 @@ def resolve(
     entry = find(bare)
     if entry is None and split_name(name) is None:
         problem = "is neither a folder nor a tokenizer's name"
-        raise UnknownNameError(one_line(name, problem, f"the names are {', '.join(list_tokenizers(published=True))}"))
+        raise UnknownNameError(one_line(name, problem, alternatives(bare)))
     revision = at or revision
     if entry is None:
         folder = fetch_folder(
@@ -162,7 +162,7 @@ def check_originals(path: Path) -> None:
 def _require_loadable(entry: Entry, name: str) -> None:
     if entry.status == "planned":
         problem = f"is a tokenizer of the family {entry.family}, which tokaudio cannot read yet"
-        raise UnknownNameError(one_line(name, problem, f"the names are {', '.join(list_tokenizers(published=True))}"))
+        raise UnknownNameError(one_line(name, problem, alternatives(name)))
     if entry.backbone:
         problem = "is k-means in pickles, which are never opened on load"
         command = (
