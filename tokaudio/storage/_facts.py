@@ -56,13 +56,13 @@ def parse_shard_info(path: object, content: bytes) -> DatasetInfo:
     return parse_info(str(path), content)
 
 
-def read_shard_info(folder: str | os.PathLike[str]) -> DatasetInfo:
+def read_shard_info(folder: str | os.PathLike[str], name: str = FILE_NAME) -> DatasetInfo:
     """Return what a shard that is a folder says about its dataset.
 
     Raises:
         TokensError: no such folder, or a description that is cut off or damaged.
     """
-    file = Path(folder) / FILE_NAME
+    file = Path(folder) / name
     if not Path(folder).is_dir():
         raise TokensError(one_line(folder, "there is no such folder", "check the path"))
     with open_regular(file) as stream:

@@ -107,11 +107,11 @@ def shard_format(name: str) -> ShardFormat:
 
 
 def shard_files(path: str | os.PathLike[str]) -> list[Path]:
-    """Return the files of a shard: itself, or all in its folder and the folders in it, by name.
+    """Return the files of a shard: itself, or all in its folder, by name.
 
     Example:
         >>> shard_files("shard-00000.parquet")
         [PosixPath('shard-00000.parquet')]
     """
     shard = Path(path)
-    return sorted(p for p in shard.rglob("*") if p.is_file()) if shard.is_dir() else [shard]
+    return sorted(shard.iterdir()) if shard.is_dir() else [shard]
