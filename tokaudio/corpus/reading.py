@@ -26,7 +26,6 @@ R = TypeVar("R")
 
 # Manifests round times; a segment may end that much after its file.
 _TOLERANCE_SECONDS = 0.05
-_MOST_AHEAD = 256
 
 
 def segment_blocks(
@@ -114,50 +113,43 @@ def read_clip(
 
 
 def prefetched(
-    items: Iterable[T],
-    read: Callable[[T], R],
-    pool: ThreadPoolExecutor,
-    *,
-    size: Callable[[R], int],
-    budget: int,
+    items: Iterable[T], read: Callable[[T], R], *, threads: int, size: Callable[[R], int], budget: int
 ) -> Iterator[tuple[T, R]]:
     """Yield items with what is read of them, in order, while threads read the next ones.
+
+    Held at a time are the budget, and what two items per thread take.
 
     Args:
         items: to be read.
         read: reads one; whatever it raises is raised here.
-        pool: the threads.
+        threads: that read.
         size: of what was read, in any unit.
         budget: of the same unit; no further item is begun while so much waits to be taken.
 
     Example:
-        >>> with ThreadPoolExecutor(2) as pool:
-        ...     list(prefetched([1, 2, 3], lambda n: n * n, pool, size=lambda n: 1, budget=2))
+        >>> list(prefetched([1, 2, 3], lambda n: n * n, threads=2, size=lambda n: 1, budget=2))
         [(1, 1), (2, 4), (3, 9)]
     """
     waiting: deque[tuple[T, Future[R]]] = deque()
     rest = iter(items)
-    ended = False
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="tokaudio-reader")
     try:
         while True:
-            while not ended and len(waiting) < _MOST_AHEAD and _held(waiting, size) < budget:
-                try:
-                    item = next(rest)
-                except StopIteration:
-                    ended = True
+            while _has_room(waiting, 2 * threads, size, budget):
+                for item in rest:
+                    waiting.append((item, pool.submit(read, item)))
                     break
-                waiting.append((item, pool.submit(read, item)))
+                else:
+                    break
             if not waiting:
                 return
             item, future = waiting.popleft()
             yield item, future.result()
     finally:
-        for _, future in waiting:
-            future.cancel()
+        pool.shutdown(cancel_futures=True)
 
 
-def _held(waiting: Iterable[tuple[T, Future[R]]], size: Callable[[R], int]) -> int:
-    """Return the size of what is read and waits; what is being read counts as one of the largest that waits."""
-    read = [size(future.result()) for _, future in waiting if future.done() and future.exception() is None]
-    unread = sum(1 for _, future in waiting if not future.done())
-    return sum(read) + unread * max(read, default=0)
+def _has_room(waiting: Iterable[tuple[T, Future[R]]], most_unread: int, size: Callable[[R], int], budget: int) -> bool:
+    read = [future for _, future in waiting if future.done()]
+    unread = sum(1 for _ in waiting) - len(read)
+    return unread < most_unread and sum(size(f.result()) for f in read if f.exception() is None) < budget

@@ -129,8 +129,9 @@ class TokenizeBatch:
             full = is_out_of_memory(error)
         if full and tokenizer.device.type == "cuda":
             torch.cuda.empty_cache()
-        half = len(clips) // 2 if full else 1
-        return [result for at in range(0, len(clips), half) for result in self._encode(clips[at : at + half])]
+        half = (len(clips) + 1) // 2
+        parts = [clips[:half], clips[half:]] if full else [[clip] for clip in clips]
+        return [result for part in parts for result in self._encode(part)]
 
     def _clip(self, item: Any, rate: int | None) -> NDArray[np.float32] | Exception:
         from tokaudio.tokenizers.clips import split_clips

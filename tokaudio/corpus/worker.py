@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,19 +153,18 @@ class Worker:
             return
         spec = self.tokenize.load().spec
         budget = int(self.tokenize.batch_seconds * spec.sample_rate) * _SORTED_TOGETHER
-        with ThreadPoolExecutor(self.readers, thread_name_prefix="tokaudio-reader") as pool:
-            batch: list[tuple[Input, NDArray[np.float32] | Exception]] = []
-            held = 0
-            for one, clip in prefetched(inputs, self._read, pool, size=_samples, budget=budget):
-                if clip is None:
-                    yield one, self._stream(one)
-                    continue
-                batch.append((one, clip))
-                held += _samples(clip)
-                if held >= budget or len(batch) >= _MOST_CLIPS:
-                    yield from self._batch(batch)
-                    batch, held = [], 0
-            yield from self._batch(batch)
+        batch: list[tuple[Input, NDArray[np.float32] | Exception]] = []
+        held = 0
+        for one, clip in prefetched(inputs, self._read, threads=self.readers, size=_samples, budget=budget):
+            if clip is None:
+                yield one, self._stream(one)
+                continue
+            batch.append((one, clip))
+            held += _samples(clip)
+            if held >= budget or len(batch) >= _MOST_CLIPS:
+                yield from self._batch(batch)
+                batch, held = [], 0
+        yield from self._batch(batch)
 
     def _one_by_one(
         self, inputs: Sequence[Input], trying: Callable[[str], None]
