@@ -168,6 +168,8 @@ def row_of(
             {name: arrays[f"extra_{name}"] for name in info.extras},
         )
         row = checked(row, info)
+        if facts["num_frames"] != row.num_frames or facts.get("duration", row.duration) != row.duration:
+            raise TokensError(f"the row {row.key!a:.60} is not as long as it says; write it again")
         if checksum and facts[CHECKSUM] != row_crc(row):
             raise TokensError(f"the checksum of the row {row.key!a:.60} does not match; write it again")
     except (KeyError, OverflowError) as error:

@@ -22,7 +22,7 @@ _TOTAL = 1 << _BITS
 _LOWEST = np.uint64(1 << 31)
 _WORD = np.uint64(32)
 _EMIT = np.uint64(31 - _BITS + 32)
-_SYMBOLS_PER_LANE = 1024
+_SYMBOLS_PER_LANE = 4096
 _MAX_LANES = 256
 
 MAX_COUNT = _TOTAL
