@@ -117,21 +117,7 @@ def difference(
         >>> round(found.interval.value, 3), found.significant
         (0.25, True)
     """
-    require_level(level)
-    require_paired(first, second)
-    groups = len(first.groups)
-    times = draw_groups(groups, rounds=rounds, seed=seed)
-    values = first.values() - second.values()
-    value = float(values.mean())
-    error, freedom = _error(values, resampled(first, times) - resampled(second, times), groups)
-    reach = _quantile(level, freedom) * error
-    p_value = _p_value(value, error, freedom)
-    return Difference(
-        interval=Interval(value, value - reach, value + reach, level, groups),
-        p_value=p_value,
-        permutation_p_value=permutation_p_value(first, second, rounds=rounds, seed=seed),
-        adjusted_p_value=p_value,
-    )
+    return compare({"first": first, "second": second}, level=level, rounds=rounds, seed=seed)["first", "second"]
 
 
 def compare(
@@ -157,12 +143,30 @@ def compare(
         >>> [pair for pair, one in found.items() if one.significant]
         [('a', 'c'), ('b', 'c')]
     """
+    require_level(level)
     pairs = list(combinations(measures, 2))
-    found = [difference(measures[one], measures[other], level=level, rounds=rounds, seed=seed) for one, other in pairs]
-    adjusted = holm([one.p_value for one in found])
+    for one, other in pairs:
+        require_paired(measures[one], measures[other])
+    groups = len(next(iter(measures.values())).groups) if measures else 0
+    times = draw_groups(groups, rounds=rounds, seed=seed) if pairs else np.empty((0, 0))
+    drawn = {name: resampled(measure, times) for name, measure in measures.items()} if pairs else {}
+    intervals, p_values = [], []
+    for one, other in pairs:
+        values = measures[one].values() - measures[other].values()
+        value = float(values.mean())
+        error, freedom = _error(values, drawn[one] - drawn[other], groups)
+        reach = _quantile(level, freedom) * error
+        intervals.append(Interval(value, value - reach, value + reach, level, groups))
+        p_values.append(_p_value(value, error, freedom))
+    adjusted = holm(p_values)
     return {
-        pair: Difference(one.interval, one.p_value, one.permutation_p_value, corrected)
-        for pair, one, corrected in zip(pairs, found, adjusted, strict=True)
+        pair: Difference(
+            intervals[number],
+            p_values[number],
+            permutation_p_value(*(measures[name] for name in pair), rounds=rounds, seed=seed),
+            adjusted[number],
+        )
+        for number, pair in enumerate(pairs)
     }
 
 

@@ -20,8 +20,11 @@ NOTHING = "\u2013"
 """What is written for a figure that does not exist."""
 
 
-def environment() -> Any:
+def environment(*packages: str) -> Any:
     r"""Return jinja2's environment: everything is escaped, and no name is forgotten.
+
+    Args:
+        *packages: with folders `templates` of their own, beside the one here.
 
     Raises:
         MissingDependencyError: if jinja2 is not installed.
@@ -36,7 +39,7 @@ def environment() -> Any:
         text = one_line("jinja2", "is not installed", "run: pip install 'tokaudio[viz]'")
         raise MissingDependencyError(text) from error
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("tokaudio.analysis.pages"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in (*packages, "tokaudio.analysis.pages")]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -97,16 +100,17 @@ def policy() -> str:
     return f"default-src 'none'; style-src 'unsafe-inline'; media-src data:; script-src 'sha256-{digest}'"
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
+def render(template: str, values: Mapping[str, Any], *packages: str) -> str:
     """Return a page made of a template that extends `page.html.j2`.
 
     Args:
         template: its file name.
         values: what it names.
+        *packages: where it is, if not here.
 
     Raises:
         MissingDependencyError: if jinja2 is not installed.
     """
-    made = environment()
+    made = environment(*packages)
     page: str = made.get_template(template).render(policy=policy(), script=made.filters["safe"](script()), **values)
     return page
