@@ -1,0 +1,258 @@
+"""Tasks whose answer is one of several classes: what most discriminative tasks are, each in a file of its own.
+
+A task says which column holds the class, which head reads it, and whether the test set holds other speakers or other
+texts. Everything else is here: references, shuffled labels, a control task, sums for each speaker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tokaudio.audio.manifest import Recording
+from tokaudio.errors import one_line
+from tokaudio.probes import PROBE_VERSION
+from tokaudio.probes.classifying import ProbeConfig, Split, classify
+from tokaudio.probes.errors import ProbeError
+from tokaudio.probes.evidence import Measure, Sums
+from tokaudio.probes.extraction import Extraction
+from tokaudio.probes.fitting import FitBudget
+from tokaudio.probes.inputs import CodeInputs, Inputs
+from tokaudio.probes.results import TaskResult
+from tokaudio.probes.runs import Runner
+from tokaudio.probes.splits import official_split, require_disjoint, split_by
+from tokaudio.probes.tasks.base import Task, TaskOptions, data_hash
+
+Integers = NDArray[np.int64]
+LEAST_SELECTIVITY = 0.1
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """A task whose answer is a class.
+
+    Attributes:
+        name: short, by which it is asked for.
+        title: for people.
+        axis: one of [`AXES`][tokaudio.probes.results.AXES].
+        column: that holds the class; `speaker` for who speaks.
+        head: that reads it.
+        apart: what the test set does not share with what is learnt from: `speaker`, or `text`.
+        budget: how long the probe may learn.
+    """
+
+    name: str
+    title: str
+    axis: str
+    column: str
+    head: str = "xvector"
+    apart: str = "speaker"
+    budget: FitBudget = field(default_factory=lambda: FitBudget(epochs=20, patience=4))
+
+    @property
+    def needs(self) -> str:  # type: ignore[override]
+        """What manifests must say of a recording, in words."""
+        return f"columns {self.column} and {self.apart}" if self.column != self.apart else f"a column {self.column}"
+
+    def takes(self, recording: Recording) -> bool:
+        """Return whether a recording has a class and a group."""
+        return fact(recording, self.column) is not None and self._group(recording) is not None
+
+    def _group(self, recording: Recording) -> str | None:
+        found = fact(recording, self.apart)
+        # Sounds and music have no speakers: there, each recording or its source stands for itself.
+        return found or (fact(recording, "source") or recording.name if self.axis == "sound" else None)
+
+    def runs(self, options: TaskOptions) -> int:
+        """Return how many runs there are to do."""
+        return 2 * len(options.seeds) + 3 * min(options.reference_seeds, len(options.seeds)) + options.permutations + 1
+
+    def split(self, source: Extraction, chosen: Sequence[int], seed: int) -> Split:
+        """Return the split of the chosen recordings for a seed, as numbers of recordings."""
+        recordings = [source.recordings[number] for number in chosen]
+        found = official_split([one.facts.get("split") for one in recordings]) if self.apart == "speaker" else None
+        if found is None:
+            fold = [one.facts.get("fold") for one in recordings] if self.apart == "speaker" else []
+            test = (lambda number: fold[number] == "test") if any(one == "test" for one in fold) else None
+            found = split_by([str(self._group(one)) for one in recordings], seed=seed, test=test)
+        return Split(*([chosen[place] for place in side] for side in found))
+
+    def run(self, source: Extraction, options: TaskOptions, runner: Runner) -> TaskResult:
+        """Score a tokenizer; see [`Task.run`][tokaudio.probes.tasks.base.Task.run]."""
+        started = time.monotonic()
+        session = _Session(self, source, options, runner)
+        measures = session.measures()
+        shuffled = session.shuffled()
+        control, notes = session.control(), session.notes(len(measures["tokens"].seeds))
+        selectivity = None if control is None else measures["tokens"].mean - control
+        if selectivity is not None and selectivity < LEAST_SELECTIVITY:
+            notes.append(f"selectivity is {100 * selectivity:.0f} points: the probe can learn by heart what is scored")
+        return TaskResult(
+            task=self.name,
+            axis=self.axis,
+            corpus=options.corpus,
+            probe=options.probe(session.config.head),
+            probe_version=PROBE_VERSION,
+            measure=measures.pop("tokens"),
+            references=measures,
+            shuffled=shuffled,
+            chance=1 / len(session.classes),
+            selectivity=selectivity,
+            sizes=session.sizes(),
+            data_hash=session.data,
+            seconds=time.monotonic() - started,
+            notes=tuple(notes),
+        )
+
+
+class _Session:
+    """One task on one tokenizer."""
+
+    def __init__(self, task: Classification, source: Extraction, options: TaskOptions, runner: Runner) -> None:
+        self.task, self.source, self.options, self.runner = task, source, options, runner
+        self.chosen = task.select(source.recordings)
+        recordings = source.recordings
+        self.classes = sorted({str(fact(recordings[number], task.column)) for number in self.chosen})
+        self.labels = np.full(len(recordings), -1, dtype=np.int64)
+        for number in self.chosen:
+            self.labels[number] = self.classes.index(str(fact(recordings[number], task.column)))
+        self.splits = {seed: task.split(source, self.chosen, seed) for seed in options.seeds}
+        first = self.splits[options.seeds[0]]
+        untaught = sorted(set(self.labels[first.test]) - set(self.labels[[*first.train, *first.valid]]))
+        if len(self.classes) < 2 or untaught:
+            problem = f"class {self.classes[untaught[0]]!r} is only tested" if untaught else "there is one class only"
+            raise ProbeError(one_line(task.name, problem, "give recordings of two classes or more, each on both sides"))
+        groups = [str(task._group(one)) for one in recordings]
+        require_disjoint(first, groups, source.contents, source.prints, [one.name for one in recordings])
+        speakers = [str(fact(recordings[number], "speaker") or groups[number]) for number in range(len(recordings))]
+        self.speakers = speakers
+        self.config = ProbeConfig(
+            options.head or task.head, fusion=options.fusion, trainable=options.trainable, budget=task.budget
+        )
+        tested = set(first.test)
+        self.data = data_hash(
+            [
+                [source.contents[number], self.classes[self.labels[number]], str(number in tested), groups[number]]
+                for number in self.chosen
+            ]
+        )
+
+    def measures(self) -> dict[str, Measure]:
+        """Return the accuracy of tokens and of every reference; of all seeds, or as many as there is time for."""
+        options, seeds = self.options, self.options.seeds
+        codes = self.source.codes(tables=options.initial == "codebooks")
+        tokens: Inputs = codes if options.reads == "tokens" else self.source.embedded()
+        few = seeds[: options.reference_seeds]
+        readers: dict[str, tuple[Callable[[], Inputs], tuple[int, ...]]] = {
+            "tokens": (lambda: tokens, seeds),
+            "continuous": (self.source.features, seeds),
+            "log_mel": (self.source.log_mel, few),
+            "untrained_encoder": (self.source.untrained, few),
+            "random_tokens": (self.source.random, few),
+        }
+        predicted: dict[str, dict[int, Integers]] = {name: {} for name in readers}
+        # The first seed of everything comes before the second of anything.
+        for seed in seeds:
+            if seed != seeds[0] and self.runner.out_of_time:
+                break
+            for name, (read, own) in readers.items():
+                if seed in own:
+                    predicted[name][seed] = self.predict(read(), self.labels, seed, "plain")
+        found = {name: self._measure(rows) for name, rows in predicted.items()}
+        counts = np.bincount(self.labels[[*self.splits[seeds[0]].train]], minlength=len(self.classes))
+        guess = np.full(len(self.splits[seeds[0]].test), counts.argmax())
+        found["majority"] = self._measure(dict.fromkeys(found["tokens"].seeds, guess))
+        return found
+
+    def predict(self, inputs: Inputs, labels: Integers, seed: int, purpose: str) -> Integers:
+        """Return the class that a probe takes each test clip for."""
+        split = self.splits[seed]
+        facts = {
+            "purpose": purpose,
+            "inputs": self._identity(inputs),
+            "config": repr(self.config),
+            "data": self.data,
+            "seed": seed,
+        }
+        return self.runner.run(facts, lambda: classify(inputs, labels, split, self.config, seed=seed).predicted)
+
+    def _identity(self, inputs: Inputs) -> str:
+        tables = "tables" if isinstance(inputs, CodeInputs) and inputs.tables is not None else ""
+        own = "" if inputs.name == "log_mel" else f"{self.source.tokenizer.fingerprint}-{self.source.num_codebooks}"
+        return f"{inputs.name}-{own}-{tables}"
+
+    def shuffled(self) -> tuple[float, ...]:
+        """Return the accuracy of probes that learnt permuted labels, one for each permutation."""
+        found = []
+        seed = self.options.seeds[0]
+        codes = self.source.codes(tables=self.options.initial == "codebooks")
+        learnt = np.array([*self.splits[seed].train, *self.splits[seed].valid])
+        test = self.splits[seed].test
+        for number in range(self.options.permutations):
+            if self.runner.out_of_time:
+                break
+            labels = self.labels.copy()
+            labels[learnt] = np.random.default_rng([seed, number]).permutation(labels[learnt])
+            said = self.predict(codes, labels, seed, f"shuffled {number}")
+            found.append(float((said == self.labels[test]).mean()))
+        return tuple(found)
+
+    def control(self) -> float | None:
+        """Return the accuracy on a control task (Hewitt and Liang, arXiv:1909.03368).
+
+        A clip's class there is a random one that belongs to its most frequent code of the first codebook: what a probe
+        scores by knowing codes by heart.
+        """
+        if self.runner.out_of_time:
+            return None
+        seed, codes = self.options.seeds[0], self.source.codes(tables=self.options.initial == "codebooks")
+        kinds = [int(np.bincount(codes.items[number][0]).argmax()) for number in range(len(codes.items))]
+        names = np.random.default_rng(seed).integers(0, len(self.classes), codes.sizes[0])
+        labels = np.where(self.labels < 0, -1, names[kinds]).astype(np.int64)
+        labels[self.chosen[0]] = len(self.classes) - 1  # so that there are as many classes
+        said = self.predict(codes, labels, seed, "control")
+        return float((said == labels[self.splits[seed].test]).mean())
+
+    def _measure(self, predicted: dict[int, Integers]) -> Measure:
+        test = list(self.splits[self.options.seeds[0]].test)
+        owners = [self.speakers[number] for number in test]
+        groups = sorted(set(owners))
+        place = np.array([groups.index(owner) for owner in owners])
+        count = np.bincount(place, minlength=len(groups)).astype(np.float64)
+        right = [np.bincount(place, said == self.labels[test], len(groups)) for said in predicted.values()]
+        above = np.stack(right)[..., None]
+        below = np.broadcast_to(count[None, :, None], above.shape)
+        return Measure("accuracy", tuple(predicted), Sums(tuple(groups), above, below))
+
+    def sizes(self) -> dict[str, int]:
+        """Return how much data there was."""
+        split = self.splits[self.options.seeds[0]]
+        return {
+            "train": len(split.train),
+            "valid": len(split.valid),
+            "test": len(split.test),
+            "classes": len(self.classes),
+            "speakers": len({self.speakers[number] for number in self.chosen}),
+            "test_speakers": len({self.speakers[number] for number in split.test}),
+        }
+
+    def notes(self, seeds: int) -> list[str]:
+        """Return what the reader ought to know."""
+        asked = len(self.options.seeds)
+        return [f"time allowed {seeds} of {asked} seeds"] if seeds < asked else []
+
+
+def fact(recording: Recording, column: str) -> Any:
+    """Return what a manifest says of a recording; of the column `speaker`, whatever it is called there.
+
+    Example:
+        >>> from pathlib import Path
+        >>> fact(Recording(Path("a.wav"), "a.wav", {"voice": "ann"}), "speaker")
+        'ann'
+    """
+    return recording.speaker if column == "speaker" else cast("str | None", recording.facts.get(column))
