@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
 from typing import Any
 
@@ -13,10 +14,12 @@ from tokaudio import Tokens
 from tokaudio.analysis.annotated.annotations import Annotation
 from tokaudio.analysis.codebook_report import Report
 from tokaudio.analysis.decoding.ablation_results import Ablation, BandAttribution, LeftOut, Prefix
+from tokaudio.analysis.decoding.swaps import CodebookSwap, Swaps
 from tokaudio.analysis.report_builder import ReportBuilder
 from tokaudio.analysis.robustness.results import CodebookRobustness, Robustness, TransformRobustness
 from tokaudio.analysis.sections import Rows
 from tokaudio.analysis.single_codes.codebook_map import codebook_map, neighbours
+from tokaudio.analysis.single_codes.held_codes import HeldCodes
 from tokaudio.analysis.single_codes.prototypes import PrototypeMeter
 from tokaudio.analysis.sounds import Clip
 from tokaudio.analysis.statistics.ratios import Estimate
@@ -53,22 +56,29 @@ def full_report() -> Report:
         )
         for name in ("gain -6 dB", HOSTILE)
     ]
-    return builder.finish(
+    found = builder.finish(
         vectors=tables,
         sections={
             "prototypes": meter.finish(phone_names=[HOSTILE, "b", "c"]),
             "ablation": _ablation(),
+            "swaps": _swaps(),
             "robustness": Robustness(tuple(changes), {HOSTILE: HOSTILE}, 3.0),
             "maps": Rows((codebook_map(tables[0]), None)),
             "neighbours": Rows((neighbours(tables[0], count=3, of=[0, 1]), None)),
         },
         notes=[HOSTILE],
     )
+    tone = sounds()[1].samples[: RATE // 4]
+    return dataclasses.replace(found, held=HeldCodes({(0, 0): tone, (1, 5): tone}, RATE))
 
 
 def document() -> dict[str, Any]:
     """Return the report as plain values."""
     return full_report().to_dict() | {"tokenizer": full_report().to_dict()["tokenizer"] | {"name": HOSTILE}}
+
+
+def _swaps() -> Swaps:
+    return Swaps((CodebookSwap(0, SURE, SURE, SURE, SURE, UNSURE, True), CodebookSwap(1, *[None] * 5, False)), SURE, 2)
 
 
 def _ablation() -> Ablation:

@@ -15,6 +15,7 @@ from tokaudio import Tokenizer
 from tokaudio.analysis import sound_measures
 from tokaudio.analysis.codes import code_measures
 from tokaudio.analysis.codes.code_measures import CodeMeasures
+from tokaudio.analysis.decoding.swap_pairs import SwapMeter
 from tokaudio.analysis.robustness.robustness import Robustness, RobustnessMeter
 from tokaudio.analysis.robustness.transforms import Gain
 from tokaudio.analysis.sound_measures import SoundMeasures
@@ -48,7 +49,7 @@ def test_files_and_clips_say_the_same(tmp_path: Path, codec: Tokenizer) -> None:
         measures = SoundMeasures(codec, seconds=5)
         measures.add(sound, codes_of(codec), pitch=np.full(50, 120.0), phones=np.arange(50) % 2)
         sections, notes = measures.finish(["a", "b"])
-        assert not notes and all(sections.values())
+        assert not notes and [name for name, one in sections.items() if one is None] == ["swaps"]
         found.append({name: section.to_dict() for name, section in sections.items() if section})
     assert found[0] == found[1]
     first = found[0]["prototypes"]["codebooks"][0][0]
@@ -80,6 +81,7 @@ def test_what_cannot_be_measured_is_left_out_with_a_reason(codec: Tokenizer, mon
     assert sections["ablation"] is None and sections["robustness"] is not None
     assert notes[0] == "Nothing is said about ablation: a.wav: is odd; leave it out."
     assert notes[1].startswith("A codebook is no map: ") and sections["maps"].rows == (None,) * 8  # type: ignore[union-attr]
+    assert notes[-1].startswith("No code is held on: 8 tables and 8 counts for 8 codebooks")
     # Nothing was heard for robustness.
     sections, notes = SoundMeasures(codec, seconds=1).finish()
     assert sections["ablation"] is None and "Nothing is said about ablation: no recording was given" in notes[0]
@@ -93,6 +95,23 @@ def test_large_and_unlike_codebooks_are_not_drawn(codec: Tokenizer, monkeypatch:
     monkeypatch.setattr(type(codec), "codebooks", lambda self: [torch.zeros(9, 3)])
     sections, notes = measures.finish()
     assert sections["maps"] is None and "there is not one table for each of them" in notes[-1]
+
+
+def test_swaps_and_held_codes_stand_beside(codec: Tokenizer) -> None:
+    swaps = SwapMeter(codec, pairs=1, voice=lambda sound, rate: [float(np.abs(sound).mean()), 0.01])
+    measures = SoundMeasures(codec, seconds=0.5, swaps=swaps)
+    long = np.concatenate([NOISE, NOISE])
+    for peak, speaker in ((1.0, "ann"), (0.1, None)):
+        sound = Clip(peak * long, 16_000, "a")
+        measures.add(sound, codec.encode(sound.samples).numpy()[0], speaker=speaker)
+    sections, notes = measures.finish()
+    assert sections["swaps"].to_dict()["pairs"] == 1  # type: ignore[union-attr]
+    assert notes == ["Who speaks is not known: codebooks may have been swapped between sounds of one voice."]
+    assert measures.held is not None and len(measures.held.sounds) == 64
+    # Nothing to swap, and nothing to hold on to.
+    lonely = SoundMeasures(codec, seconds=0, swaps=SwapMeter(codec, voice=lambda sound, rate: [1.0]))
+    sections, notes = lonely.finish()
+    assert sections["swaps"] is None and lonely.held is None and notes[0].startswith("Nothing is said about swaps: ")
 
 
 def measured(codes: Any, size: int = 8) -> tuple[dict[str, Any], list[str]]:

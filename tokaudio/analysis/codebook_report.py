@@ -17,6 +17,7 @@ from tokaudio import __version__
 from tokaudio.analysis.frames.associations import Association
 from tokaudio.analysis.roles import Role
 from tokaudio.analysis.sections import Section
+from tokaudio.analysis.single_codes.held_codes import HeldCodes
 from tokaudio.errors import MissingDependencyError, one_line
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Report:
         roles: of each codebook, in order; empty without audio and labels.
         sections: further measures by name, such as `usage`; None for one that could not be made.
         notes: what the reader ought to know about the figures, one sentence each.
+        held: the sound of frequent codes held on, which is no part of the JSON; None where there is none.
     """
 
     tokenizer: Mapping[str, Any]
@@ -45,6 +47,7 @@ class Report:
     roles: tuple[Role, ...]
     sections: Mapping[str, Section | None]
     notes: tuple[str, ...]
+    held: HeldCodes | None = None
 
     def sentences(self) -> list[str]:
         """Return what each codebook carries, one sentence for each codebook."""
@@ -93,13 +96,17 @@ class Report:
             AudioError: if a manifest cannot be read.
             MissingDependencyError: if jinja2 is not installed.
         """
-        from tokaudio.analysis.pages.listening import example_clips, sounds_by_name
+        from tokaudio.analysis.pages.listening import example_clips, held_clips, sounds_by_name
         from tokaudio.analysis.pages.report_page import report_page
 
         document = self.to_dict()
         prototypes = document["sections"].get("prototypes")
         sounds = {} if audio is None else sounds_by_name(audio, sample_rate)
-        return report_page(document, example_clips(prototypes, sounds) if prototypes and sounds else None)
+        return report_page(
+            document,
+            example_clips(prototypes, sounds) if prototypes and sounds else None,
+            held_clips(self.held) if self.held else None,
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat row for each codebook and attribute: what `to_dataframe` is made of."""
@@ -130,7 +137,9 @@ def _row(one: Association) -> dict[str, Any]:
         "settled": one.settled,
         "floor": one.floor,
         "beyond_chance": one.beyond_chance,
-        "bits": one.information.plain if one.interval is None else one.interval.information.value,
+        "bits": one.bits,
+        "bits_low": None if one.interval is None else one.interval.information.low,
+        "bits_high": None if one.interval is None else one.interval.information.high,
         "entropy": one.information.entropy,
         "pnmi": one.information.pnmi,
         "phone_purity": one.information.phone_purity,

@@ -8,6 +8,7 @@ Recordings are taken one at a time, in random order; what is kept of them does n
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from tokaudio.analysis.annotated.annotations import Annotation, Annotations, facts_of, read_annotations
 from tokaudio.analysis.codebook_report import Report
 from tokaudio.analysis.codes.code_streams import recordings_of
+from tokaudio.analysis.decoding.swap_pairs import SwapMeter
 from tokaudio.analysis.frames.observing import Heard, hear
 from tokaudio.analysis.frames.sampling import LIMIT
 from tokaudio.analysis.report_builder import ReportBuilder
@@ -54,6 +56,7 @@ def report(
     sample_rate: int | None = None,
     max_minutes: float | None = None,
     intervention_seconds: float = SECONDS,
+    swaps: SwapMeter | None = None,
     limit: int = LIMIT,
     seed: int = 0,
     listener: Listener | None = None,
@@ -69,7 +72,8 @@ def report(
         sample_rate: of samples, in Hz.
         max_minutes: of audio, drawn by the seed; None for all.
         intervention_seconds: of it that are decoded and encoded again and again, for ablation and robustness; 0 leaves
-            both out.
+            both out, and the sound of codes that are held on.
+        swaps: swaps codebooks between recordings and has judges listen; None to leave that out.
         limit: frames that information is computed from at most.
         seed: of everything random.
         listener: hears how it goes on.
@@ -91,7 +95,7 @@ def report(
     sounds = list(sounds_of(audio, sample_rate))
     _require_labels(known, [_recording(sound) for sound in sounds])
     builder = ReportBuilder(tokenizer.spec, fingerprint=tokenizer.fingerprint, limit=limit, seed=seed)
-    measures = SoundMeasures(tokenizer, seconds=intervention_seconds, seed=seed)
+    measures = SoundMeasures(tokenizer, seconds=intervention_seconds, seed=seed, swaps=swaps)
     heard_seconds = 0.0
     for number in np.random.default_rng(seed).permutation(len(sounds)):
         if max_minutes is not None and heard_seconds >= 60 * max_minutes:
@@ -105,14 +109,21 @@ def report(
             hears.read(name, 0.0, error)
             continue
         heard_seconds += heard.seconds
-        columns = builder.add(tokens, heard, _known(known, sound, heard.seconds, builder, hears))
-        codes = next(recordings_of(tokens))
-        measures.add(sound, codes, pitch=2.0 ** columns["pitch"], phones=columns.get("phone"))
+        told = _known(known, _recording(sound), heard.seconds, builder, hears)
+        columns = builder.add(tokens, heard, told)
+        measures.add(
+            sound,
+            next(recordings_of(tokens)),
+            pitch=2.0 ** columns["pitch"],
+            phones=columns.get("phone"),
+            speaker=told.facts.get("speaker"),
+        )
         hears.read(name, heard.seconds, None)
     _require_frames(builder, len(sounds))
     hears.measured(0, tokenizer.spec.num_codebooks)
     sections, notes = measures.finish(builder.phone_names)
-    return builder.finish(hears.measured, vectors=tokenizer.codebooks(), sections=sections, notes=notes)
+    found = builder.finish(hears.measured, vectors=tokenizer.codebooks(), sections=sections, notes=notes)
+    return dataclasses.replace(found, held=measures.held)
 
 
 def report_tokens(
@@ -200,9 +211,10 @@ def _encoded(tokenizer: Tokenizer, sound: Sound) -> tuple[Tokens, Heard]:
         return tokens, hear(reader.blocks(), reader.sample_rate, tokenizer.spec)
 
 
-def _known(known: Annotations, sound: Sound, seconds: float, builder: ReportBuilder, listener: Listener) -> Annotation:
+def _known(
+    known: Annotations, recording: Recording, seconds: float, builder: ReportBuilder, listener: Listener
+) -> Annotation:
     """Return what is known about a recording; labels that do not fit it are counted, and the listener hears of them."""
-    recording = _recording(sound)
     builder.unlabelled += bool(len(known)) and recording not in known
     try:
         found = known.of(recording)

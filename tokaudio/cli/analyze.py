@@ -31,6 +31,16 @@ TokenizerName = Annotated[
         help="Tokenizer: a name of `list`, a folder, or OWNER/NAME on the Hub. Not for saved tokens.",
     ),
 ]
+SwapPairs = Annotated[
+    int,
+    typer.Option(
+        "--swap-pairs",
+        metavar="N",
+        min=0,
+        help="Pairs of recordings between which each codebook is swapped; installed models judge whose voice and words "
+        "are heard (English).",
+    ),
+]
 
 
 def analyze(  # noqa: PLR0917 - typer reads options from parameters
@@ -42,6 +52,7 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     where: options.Where = None,
     max_minutes: options.MaxMinutes = None,
     intervention_seconds: options.InterventionSeconds = 60.0,
+    swap_pairs: SwapPairs = 0,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     force: options.Force = False,
@@ -58,12 +69,10 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     for file in (output, json_file):
         if file is not None:
             check_output(file, force)
-    if tokenizer is None and (where or max_minutes is not None):
-        raise refuse(
-            "--where" if where else "--max-minutes",
-            "is of no use with saved tokens",
-            "leave it out, or name a tokenizer (-t)",
-        )
+    idle = {"--where": where, "--max-minutes": max_minutes, "--swap-pairs": swap_pairs}
+    if tokenizer is None and any(idle.values()):
+        option = next(name for name, value in idle.items() if value)
+        raise refuse(option, "is of no use with saved tokens", "leave it out, or name a tokenizer (-t)")
 
     from tokaudio.analysis.annotated.annotations import read_annotations
     from tokaudio.analysis.pages.templating import environment
@@ -71,7 +80,7 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     from tokaudio.analysis.reporting import report_tokens
     from tokaudio.analysis.saved_tokens import how_many
     from tokaudio.atomic import atomic_write
-    from tokaudio.cli.analyzing import AnalysisProgress, tell
+    from tokaudio.cli.analyzing import AnalysisProgress, swap_meter, tell
     from tokaudio.cli.loading import choose_device, open_tokenizer
     from tokaudio.cli.signals import orderly
     from tokaudio.cli.sounds import find_sounds
@@ -92,6 +101,7 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
         for path, error in sounds.failures:
             run.fail(path, error)
         model = open_tokenizer(tokenizer, choose_device(device))
+        swaps = swap_meter(model, swap_pairs, run) if swap_pairs else None
         with orderly(), AnalysisProgress(run, len(sounds.recordings), max_minutes) as progress:
             found = report_sound(
                 model,
@@ -99,6 +109,7 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
                 known,
                 max_minutes=max_minutes,
                 intervention_seconds=intervention_seconds,
+                swaps=swaps,
                 seed=seed,
                 listener=progress,
             )

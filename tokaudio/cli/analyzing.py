@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from typing import Self
+from typing import Any, Self
 
 from tokaudio.analysis.codebook_report import Report as CodebookReport
+from tokaudio.analysis.decoding.swap_pairs import SwapMeter
 from tokaudio.analysis.reporting import Listener
 from tokaudio.cli.failures import DONE, SOME_FAILED, printable
 from tokaudio.cli.progress import Meter, meter
 from tokaudio.cli.report import Report, emit
-from tokaudio.errors import TokaudioError
+from tokaudio.errors import MissingDependencyError, TokaudioError
+from tokaudio.tokenizers.base import Tokenizer
 
 
 class AnalysisProgress(Listener):
@@ -61,6 +63,35 @@ class AnalysisProgress(Listener):
     def _start(self, verb: str, size: int, count: int) -> None:
         self._meter = self._bars.enter_context(meter(verb, size, count, show=self._show))
         self._report.write = self._meter.write
+
+
+def swap_meter(tokenizer: Tokenizer, pairs: int, report: Report) -> SwapMeter:
+    """Return what swaps codebooks, with those judges that are installed; the other one is warned of.
+
+    Raises:
+        MissingDependencyError: if there is none.
+        TokensError: if the tokenizer does not decode.
+    """
+    from tokaudio.analysis.decoding.judges import ResemblyzerVoice, WhisperWords
+    from tokaudio.metrics.intelligibility import word_errors
+
+    def words() -> WhisperWords:
+        word_errors(["yes"], ["yes"])  # whether there is what counts them
+        return WhisperWords()
+
+    found: list[Any] = []
+    missing: list[MissingDependencyError] = []
+    for judge in (ResemblyzerVoice, words):
+        try:
+            found.append(judge())
+        except MissingDependencyError as error:
+            found.append(None)
+            missing.append(error)
+    if len(missing) == len(found):
+        raise missing[0]
+    for error in missing:
+        report.warn(str(error))
+    return SwapMeter(tokenizer, pairs=pairs, voice=found[0], words=found[1])
 
 
 def tell(found: CodebookReport, output: str | None, report: Report) -> int:

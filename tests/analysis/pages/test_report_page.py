@@ -18,11 +18,19 @@ from tests.analysis.reported import HOSTILE, document, full_report, sounds
 from tests.near import assert_near
 from tokaudio.analysis.pages.curves import curve_chart
 from tokaudio.analysis.pages.heat_maps import Shade, heat_map
-from tokaudio.analysis.pages.listening import MOST_BYTES, RATE, clips_per_codebook, example_clips, sounds_by_name
+from tokaudio.analysis.pages.listening import (
+    MOST_BYTES,
+    RATE,
+    clips_per_codebook,
+    example_clips,
+    held_clips,
+    sounds_by_name,
+)
 from tokaudio.analysis.pages.report_maps import role_map
 from tokaudio.analysis.pages.report_page import report_page
 from tokaudio.analysis.pages.report_pictures import drawn_map
 from tokaudio.analysis.pages.report_words import MEASURES
+from tokaudio.analysis.single_codes.held_codes import HeldCodes
 from tokaudio.analysis.sounds import Clip
 from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.errors import MissingDependencyError
@@ -59,7 +67,8 @@ def test_every_section_has_its_place() -> None:
         assert sentence in outline.text
     # One table of roles, use, power laws, prediction, redundancy, loss, bands, robustness, figures and probes.
     assert outline.seen.count("table") >= 9 and "Not measured" not in outline.text
-    assert page.count('data-sound="data:audio/flac;base64,') == 3 + 6
+    assert page.count('data-sound="data:audio/flac;base64,') == 3 + 6 + 2
+    assert page.count(">held</button>") == 2 and 'data-tip="12\xa0% to 50\xa0%"' in page
 
 
 def test_what_was_not_measured_is_told_and_has_no_place() -> None:
@@ -116,6 +125,16 @@ def test_clips_hold_the_places_with_what_is_around_them() -> None:
     start = round(0.38 * RATE) + middle
     assert_near(torch.from_numpy(held[middle : middle + 9]), torch.from_numpy(ramp[start : start + 9]), within=1e-4)
     assert held[0] == 0 and not held[part : part + round(0.15 * RATE)].any()
+
+
+def test_a_page_has_room_for_so_manyodes_that_are_held_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = HeldCodes({(0, code): np.full(2 * RATE, 0.25, np.float32) for code in range(4)}, 2 * RATE)
+    every = held_clips(held)
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(every[0, 3].partition(",")[2])), dtype="float32")
+    assert list(every) == list(held.sounds) and (rate, len(samples)) == (RATE, RATE)
+    assert samples[0] == 0 == samples[-1] and abs(samples[RATE // 2] - 0.25) < 1e-3
+    monkeypatch.setattr("tokaudio.analysis.pages.listening.MOST_HELD_BYTES", 2 * len(every[0, 0]))
+    assert list(held_clips(held)) == [(0, 0), (0, 1)]
 
 
 def test_a_page_has_room_for_so_many_clips(monkeypatch: pytest.MonkeyPatch) -> None:

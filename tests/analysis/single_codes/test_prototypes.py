@@ -11,15 +11,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.tones import HOP, LEVELS, RATE, TONES, ToneTokenizer, melody, random_melody
+from tests.analysis.tones import HOP, RATE, TONES, ToneTokenizer, melody, random_melody
 from tokaudio.analysis.single_codes import code_statistics
 from tokaudio.analysis.single_codes.code_statistics import CodeStatistics, pitch_bins
 from tokaudio.analysis.single_codes.occurrences import Occurrences
 from tokaudio.analysis.single_codes.prototype_results import Prototypes
-from tokaudio.analysis.single_codes.prototypes import PrototypeMeter, constant_sound
+from tokaudio.analysis.single_codes.prototypes import PrototypeMeter
 from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.spec import CodebookSpec, TokenizerSpec
-from tokaudio.tokens import Tokens
 
 
 def described(sounds: list[torch.Tensor], **options: int) -> Prototypes:
@@ -152,15 +151,6 @@ def test_choosing_often_keeps_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(recording % 7 == code for code in range(7) for recording, _, _ in found[code])
 
 
-def test_a_code_held_on_sounds_of_itself() -> None:
-    codec = ToneTokenizer()
-    tokens = codec.encode(melody([0, 1, 2], [1, 2, 3]))
-    sound = constant_sound(codec, tokens, 1, 3)
-    assert sound.shape == (1, 1, 30 * HOP)
-    wanted = melody([3], [2], frames=30)
-    assert torch.equal(sound[0, 0], wanted)
-
-
 def test_misuse_is_refused() -> None:
     spec = ToneTokenizer().spec
     with pytest.raises(AnalysisError, match=r"give \[2, T\]"):
@@ -169,5 +159,3 @@ def test_misuse_is_refused() -> None:
         PrototypeMeter(spec).add([[1, 2], [1, 2]], [], RATE, name="a", pitch=[1.0])
     with pytest.raises(AnalysisError, match="0 or more"):
         Occurrences(-1)
-    with pytest.raises(AnalysisError, match=r"0\.\.1"):
-        constant_sound(ToneTokenizer(), Tokens.from_codes(torch.zeros(2, 3, dtype=torch.int64), spec), 2, LEVELS)

@@ -140,13 +140,26 @@ def mean_codes(tokens: Tokens, index: int, table: Tensor) -> Tensor:
         [1]
     """
     check_codebook(tokens, index)
-    vectors = table.detach().double().cpu()
     found = []
     for item, length in zip(tokens.codes[:, index].cpu(), tokens.lengths.tolist(), strict=True):
-        counts = torch.bincount(item[:length], minlength=len(vectors)).double()
-        mean = counts @ vectors / max(1, length)
-        found.append(int((vectors - mean).square().sum(1).argmin()))
+        found.append(mean_code(table, torch.bincount(item[:length], minlength=len(table))))
     return torch.tensor(found, dtype=torch.int64)
+
+
+def mean_code(table: Tensor, counts: Tensor) -> int:
+    """Return the code that lies nearest to the mean vector of all codes; the lowest of equals.
+
+    Args:
+        table: vectors of the codebook `[V, D]`.
+        counts: how often each code occurs `[V]`.
+
+    Example:
+        >>> mean_code(torch.tensor([[0.0], [0.6], [1.0]]), torch.tensor([1, 0, 1]))
+        1
+    """
+    vectors, times = table.detach().double().cpu(), counts.double().cpu()
+    mean = times @ vectors / times.sum().clamp_min(1)
+    return int((vectors - mean).square().sum(1).argmin())
 
 
 def shares_space(tokenizer: Tokenizer) -> list[bool]:

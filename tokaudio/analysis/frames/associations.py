@@ -60,6 +60,11 @@ class Association:
         return min(share, self.information.share) if self.attribute in LASTING else share
 
     @property
+    def bits(self) -> float:
+        """Information in bits: that of the interval, if there is one, or as counted."""
+        return self.information.plain if self.interval is None else self.interval.information.value
+
+    @property
     def floor(self) -> float:
         """The share that labels exchanged at random have, after correction: what is left of the bias."""
         return max(0.0, self.information.floor) / self.information.entropy

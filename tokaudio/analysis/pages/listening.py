@@ -1,4 +1,4 @@
-"""Sound that is heard in a page: places where a code occurs, cut out of recordings, each as part of one short clip.
+"""Sound that is heard in a page: places where a code occurs, as one short clip, and codes that are held on.
 
 clips = example_clips(document["sections"]["prototypes"], sounds)
 clips[0, 493]  # "data:audio/flac;base64,..."
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tokaudio.analysis.single_codes.held_codes import HeldCodes
 from tokaudio.analysis.sounds import Clip, Sound, sounds_of
 from tokaudio.audio import AudioReader, as_audio, resample
 from tokaudio.errors import TokaudioError
@@ -24,7 +25,9 @@ RATE = 16_000
 """Of clips, in Hz: what a page has room for."""
 MOST_CLIPS = 64
 MOST_BYTES = 1_400_000
-"""Of all clips of a page."""
+"""Of all clips of a page that are examples."""
+MOST_HELD_BYTES = 900_000
+"""Of all codes that are held on."""
 _AROUND, _LONGEST, _PAUSE, _FADE = 0.12, 0.6, 0.15, 0.01
 
 Samples = NDArray[np.float32]
@@ -91,11 +94,33 @@ def example_clips(prototypes: Mapping[str, Any], sounds: Mapping[str, Sound]) ->
             parts = list(_parts(book[rank]["examples"], sounds))
             if not parts:
                 continue
-            clip = _flac(_joined(parts))
+            clip = _address(_joined(parts))
             room -= len(clip)
             if room < 0:
                 return found
-            found[book[rank]["codebook"], book[rank]["code"]] = f"data:audio/flac;base64,{clip}"
+            found[book[rank]["codebook"], book[rank]["code"]] = clip
+    return found
+
+
+def held_clips(held: HeldCodes) -> dict[tuple[int, int], str]:
+    """Return codes that are held on, as addresses that hold the sound; what a page has no room for is left out.
+
+    Returns:
+        Clips by codebook and code.
+
+    Example:
+        >>> tone = np.sin(np.arange(8_000) / 5).astype(np.float32)
+        >>> held_clips(HeldCodes({(0, 7): tone}, 16_000))[0, 7][:23]
+        'data:audio/flac;base64,'
+    """
+    found: dict[tuple[int, int], str] = {}
+    room = MOST_HELD_BYTES
+    for place, sound in held.sounds.items():
+        samples = resample(torch.from_numpy(sound), held.sample_rate, RATE).numpy()
+        clip = _address(_joined([samples]))
+        room -= len(clip)
+        if room >= 0:
+            found[place] = clip
     return found
 
 
@@ -149,9 +174,9 @@ def _joined(parts: list[Samples]) -> Samples:
     return np.concatenate(pieces[:-1])
 
 
-def _flac(samples: Samples) -> str:
+def _address(samples: Samples) -> str:
     import soundfile
 
     held = io.BytesIO()
     soundfile.write(held, np.clip(samples, -1.0, 1.0), RATE, format="FLAC", subtype="PCM_16")
-    return base64.b64encode(held.getvalue()).decode()
+    return f"data:audio/flac;base64,{base64.b64encode(held.getvalue()).decode()}"

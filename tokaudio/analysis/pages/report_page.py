@@ -21,12 +21,17 @@ from tokaudio.analysis.statistics.contingency import AnalysisError
 _MOST_MAPS = 12
 
 
-def report_page(document: Mapping[str, Any], clips: Mapping[tuple[int, int], str] | None = None) -> str:
+def report_page(
+    document: Mapping[str, Any],
+    clips: Mapping[tuple[int, int], str] | None = None,
+    held: Mapping[tuple[int, int], str] | None = None,
+) -> str:
     """Return a report as an HTML document.
 
     Args:
         document: the report as plain values, from `Report.to_dict()` or read from its JSON.
-        clips: sound of codes, by codebook and code, see `example_clips`; None for a page without sound.
+        clips: places where codes occur, by codebook and code, see `example_clips`; None for none.
+        held: the same of codes that are held on, see `held_clips`.
 
     Raises:
         AnalysisError: if it is no report.
@@ -45,7 +50,6 @@ def report_page(document: Mapping[str, Any], clips: Mapping[tuple[int, int], str
     sections = document["sections"]
     found = {name: sections.get(name) for name in MEASURES}
     prototypes = found["prototypes"]
-    sounds = dict(clips or {})
     values = {
         **found,
         "about": document["tokenizer"],
@@ -69,11 +73,16 @@ def report_page(document: Mapping[str, Any], clips: Mapping[tuple[int, int], str
         "near": _near(found["neighbours"]),
         "drawn": found["maps"]
         and [drawn_map(one, _shares(prototypes, book)) for book, one in enumerate(found["maps"]["rows"][:_MOST_MAPS])],
-        "clips": {f"{book}-{code}": clip for (book, code), clip in sounds.items()},
+        "clips": _named(clips),
+        "held": _named(held),
         "width": WIDTH,
         "height": HEIGHT,
     }
     return render("report.html.j2", values)
+
+
+def _named(clips: Mapping[tuple[int, int], str] | None) -> dict[str, str]:
+    return {f"{book}-{code}": clip for (book, code), clip in (clips or {}).items()}
 
 
 def _shown(prototypes: Mapping[str, Any]) -> list[list[dict[str, Any]]]:

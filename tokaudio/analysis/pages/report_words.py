@@ -18,6 +18,7 @@ MEASURES = {
     "incremental": "what codebooks add",
     "probes": "linear probes",
     "ablation": "ablation by decoding",
+    "swaps": "swapped codebooks",
     "robustness": "robustness",
     "prototypes": "prototypes of codes",
     "maps": "maps of codebooks",
@@ -39,6 +40,7 @@ def highlights(document: Mapping[str, Any]) -> list[str]:
     return [
         *_of_usage(sections.get("usage")),
         *_of_prediction(sections.get("usage"), sections.get("predictability")),
+        *_of_swaps(sections.get("swaps")),
         *_of_robustness(sections.get("robustness")),
     ]
 
@@ -66,6 +68,27 @@ def _of_prediction(usage: Mapping[str, Any] | None, found: Mapping[str, Any] | N
         yield (
             f"A {order}-gram model of the codes needs {best / 1000:.2f} kbit/s on recordings that it has not seen "
             f"({percent(best / usage['nominal_bps'])} of what is sent)."
+        )
+
+
+def _of_swaps(found: Mapping[str, Any] | None) -> Iterator[str]:
+    if found is None:
+        return
+    books = found["codebooks"]
+    heard = [one for one in books if one["donor_nearer"] is not None and one["donor_nearer"]["value"] is not None]
+    if heard:
+        most = max(heard, key=lambda one: one["donor_nearer"]["value"])
+        share = percent(most["donor_nearer"]["value"])
+        yield (
+            f"Swapped between two sounds, codebook {most['codebook']} takes the voice along most: "
+            f"in {share} of cases what is heard is more like the voice that the codebook is from."
+        )
+    read = [one for one in books if one["host_words"] is not None and one["host_words"]["value"] is not None]
+    if read:
+        most = max(read, key=lambda one: one["host_words"]["value"])
+        yield (
+            f"The words suffer most when codebook {most['codebook']} is from another sound: "
+            f"{percent(most['host_words']['value'])} word errors."
         )
 
 

@@ -1,4 +1,4 @@
-"""What single codes sound like: mean spectrum, places where they occur, phones and pitch; and their sound held on.
+"""What single codes sound like: mean spectrum, places where they occur, phones and pitch.
 
     meter = PrototypeMeter(tokenizer.spec)
     for number, (tokens, reader) in enumerate(recordings):
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tokaudio.analysis.decoding.interventions import constant, mean_codes
 from tokaudio.analysis.frames.observing import frame_times
 from tokaudio.analysis.single_codes.code_statistics import CodeStatistics, pitch_bins
 from tokaudio.analysis.single_codes.mel_frames import mel_centres, mel_frames
@@ -26,8 +25,6 @@ from tokaudio.analysis.single_codes.occurrences import Example
 from tokaudio.analysis.single_codes.prototype_results import Prototypes
 from tokaudio.analysis.statistics.contingency import AnalysisError, integers
 from tokaudio.spec import TokenizerSpec
-from tokaudio.tokenizers.base import Tokenizer
-from tokaudio.tokens import Tokens
 
 
 class PrototypeMeter:
@@ -119,35 +116,6 @@ class PrototypeMeter:
         first, last = int(self._spec.frame_start(start)), int(self._spec.frame_start(start + length - 1))
         rate = self._spec.sample_rate
         return Example(self._names[recording], first / rate, (last + self._spec.hop_length) / rate)
-
-
-def constant_sound(tokenizer: Tokenizer, tokens: Tokens, index: int, code: int) -> Tensor:
-    """Return the sound of one code held on, all other codebooks at the code nearest to their mean.
-
-    Args:
-        tokenizer: that made the tokens.
-        tokens: of any sound, without a depth; the result is as long, and the means are theirs.
-        index: of the codebook.
-        code: that is held.
-
-    Returns:
-        Samples `[B, C, S]`.
-
-    Raises:
-        AnalysisError: if there is no such codebook, or the tokens have a depth.
-        TokensError: if there is no such code, or the tokenizer does not decode.
-
-    Example:
-        >>> import torch
-        >>> codec = Tokenizer.from_pretrained("mini-codec")
-        >>> constant_sound(codec, codec.encode(torch.zeros(1_600)), 0, 5).shape
-        torch.Size([1, 1, 1600])
-    """
-    held = constant(tokens, index, code)
-    for other, table in enumerate(tokenizer.codebooks()[: tokens.spec.num_codebooks]):
-        if other != index:
-            held = constant(held, other, mean_codes(tokens, other, table))
-    return tokenizer.decode(held)
 
 
 def _column(values: ArrayLike | None, count: int, name: str, absent: float) -> NDArray[Any]:
