@@ -78,6 +78,16 @@ class Victims:
         """Begin anew."""
         shutil.rmtree(self.out, ignore_errors=True)
 
+    def together(self, count: int) -> bool:
+        """Return whether so many processes at once, of which one is killed, do the job once and rightly."""
+        self.fresh()
+        children = [self.child() for _ in range(count)]
+        time.sleep(self.seconds / 4)
+        os.kill(children[0].pid, signal.SIGKILL)
+        ends = {child.wait() for child in children[1:]}
+        children[0].wait()
+        return ends == {0} and tree(self.out) == self.wanted
+
     def killed_at(self, name: str, count: int) -> bool:
         """Return whether a job whose process dies at the count-th step of a name comes out right when it is resumed."""
         left = [count]
@@ -127,6 +137,7 @@ def main() -> int:
         parser.add_argument(name)
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--steps", action="store_true")
+    parser.add_argument("--together", type=int, nargs="*", default=[])
     parser.add_argument("--items", type=int, default=10)
     parser.add_argument("--form", default="parquet")
     parser.add_argument("--seed", type=int, default=0)
@@ -148,6 +159,7 @@ def main() -> int:
         deaths += killed
         if not right:
             wrong.append(f"after {seconds:.3f} s")
+    wrong += [f"{count} processes" for count in given.together if not victims.together(count)]
     names = sorted(victims.names)
     done = {"steps": steps, "names": names, "random": given.random, "in time": deaths, "seconds": victims.seconds}
     print(json.dumps(done | {"files": len(victims.wanted), "wrong": wrong}))

@@ -260,6 +260,9 @@ def dataset_info(tokenize: TokenizeBatch, plan: ShardPlan) -> DatasetInfo:
 
     tokenizer = tokenize.load()
     spec = tokenizer.spec
+    if tokenize.num_codebooks is not None and not 1 <= tokenize.num_codebooks <= spec.num_codebooks:
+        problem = f"{spec.name} has {spec.num_codebooks} codebooks"
+        raise CorpusError(one_line(f"{tokenize.num_codebooks} codebooks", problem, f"give 1 to {spec.num_codebooks}"))
     (silence,) = tokenize.tokens([np.zeros((spec.channels, spec.sample_rate), np.float32)])
     if isinstance(silence, Exception):
         raise silence

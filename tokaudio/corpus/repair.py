@@ -73,7 +73,7 @@ def repair_corpus(
     for name in sorted(removed, reverse=True):
         remove_shard(out / name)
     if f"{META}/lock" in wrong:
-        os.truncate(out / META / "lock", 0)
+        (out / META / "lock").write_bytes(b"")
     before = read_marker(out)["sha256"] if MARKER not in wrong else None
     with Job.open(out, root="" if source is None else list_inputs(source).root) as job:
         hit = sorted({finding.shard for finding in findings if finding.shard is not None})
