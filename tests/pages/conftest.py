@@ -8,9 +8,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 HERE = Path(__file__).parent
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -25,11 +30,15 @@ if _MISSING and os.environ.get("TOKAUDIO_BROWSER") == "required":
 collect_ignore = [path.name for path in HERE.glob("test_*.py")] if _MISSING else []
 
 
-@pytest.fixture(scope="session")
-def browser_path() -> str:
-    """Where the browser is."""
-    assert BROWSER is not None
-    return BROWSER
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser without windows."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        found = play.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -14,6 +14,7 @@ from tokaudio.cli.encode import encode
 from tokaudio.cli.fit_kmeans import fit_kmeans
 from tokaudio.cli.info import info
 from tokaudio.cli.layers import layers
+from tokaudio.cli.leaderboard import leaderboard
 from tokaudio.cli.list import list_command
 from tokaudio.cli.roundtrip import roundtrip
 from tokaudio.cli.train import train
@@ -43,7 +44,7 @@ def _root() -> None:
     """
 
 
-_WITH_EXIT_CODES = ("encode", "decode", "fit-kmeans", "layers", "analyze", "compare", "train")
+_WITH_EXIT_CODES = ("encode", "decode", "fit-kmeans", "layers", "analyze", "compare", "leaderboard", "train")
 for _name, _command in (
     ("encode", encode),
     ("decode", decode),
@@ -53,6 +54,7 @@ for _name, _command in (
     ("layers", layers),
     ("analyze", analyze),
     ("compare", compare),
+    ("leaderboard", leaderboard),
     ("train", train),
     ("list", list_command),
     ("info", info),

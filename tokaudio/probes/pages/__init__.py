@@ -1,0 +1,1 @@
+"""The leaderboard as an HTML file that opens from disk."""
