@@ -28,6 +28,7 @@ SCRIPTS = (
     "quantizers",
     "variable_depth",
     "analysis",
+    "analysis_increments",
     "robustness",
 )
 

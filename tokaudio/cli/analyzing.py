@@ -89,8 +89,8 @@ def swap_meter(tokenizer: Tokenizer, pairs: int, report: Report) -> SwapMeter:
             missing.append(error)
     if len(missing) == len(found):
         raise missing[0]
-    for error in missing:
-        report.warn(str(error))
+    for lack in missing:
+        report.warn(str(lack))
     return SwapMeter(tokenizer, pairs=pairs, voice=found[0], words=found[1])
 
 

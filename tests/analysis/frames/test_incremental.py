@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tokaudio.analysis.frames import incremental
 from tokaudio.analysis.frames.incremental import incremental_information
 from tokaudio.analysis.statistics.contingency import AnalysisError
 
@@ -67,16 +66,38 @@ def test_many_rare_codes_do_not_spoil_what_is_known() -> None:
     assert found.bits[1] == pytest.approx(2.0, abs=0.02)
 
 
-def test_frames_without_a_code_or_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_without_a_code_or_a_label() -> None:
     label = labels(4, 8)
     half = np.arange(N) // 4 % 2 == 0
     found = incremental_information([np.where(half, label, -1)], label, FOLDS)
     assert found is not None and found.bits[0] == pytest.approx(1.0, abs=0.03)
     found = incremental_information([label], np.where(half, label, -1), FOLDS)
     assert found is not None and found.frames == N // 8
-    monkeypatch.setattr(incremental, "FRAMES", 1000)
-    found = incremental_information([label], label, FOLDS)
+    found = incremental_information([label], label, FOLDS, most=1000)
     assert found is not None and 200 < found.frames < 300 and found.bits[0] == pytest.approx(2.0, abs=0.05)
+
+
+def test_intervals_are_of_held_out_groups() -> None:
+    """Of equal groups, an interval is the mean and t standard errors of the groups' own means."""
+    groups, label = np.arange(N) // 600, labels(4, 10)
+    codes = [heard(label, right, 4, 11) for right in (0.2, 0.7)]
+    found = incremental_information(codes, label, groups % 4, groups=groups)
+    assert found is not None and len(found.intervals) == len(found.gain_intervals) == 2
+    # What the model tells of one held-out group: the same with the other groups' held-out frames left out.
+    each = []
+    for one in range(0, 20, 4):
+        kept = (groups % 4 != 0) | (groups == one)
+        alone = incremental_information([row[kept] for row in codes], label[kept], (groups % 4)[kept])
+        assert alone is not None
+        each.append([*alone.bits, *alone.gains])
+    mean, error = np.mean(each, axis=0), np.std(each, axis=0, ddof=1) / math.sqrt(5)
+    reach = 2.7764451 * error  # of t with 4 degrees of freedom
+    wanted = np.stack([mean - reach, mean + reach], axis=1)
+    assert np.allclose(np.array([*found.intervals, *found.gain_intervals]), wanted, atol=1e-6)
+    told = found.to_dict()
+    assert told["share_intervals"][1][0] == pytest.approx(wanted[1, 0] / found.entropy)
+    bare = incremental_information(codes, label, groups % 4)
+    assert bare is not None and bare.intervals == (None, None) and bare.to_dict()["share_intervals"] == [None, None]
 
 
 def test_labels_that_could_not_be_learned_are_left_out() -> None:
@@ -93,5 +114,5 @@ def test_what_cannot_be_told_is_none_or_refused() -> None:
     assert incremental_information([label], 0 * label - 1, FOLDS) is None
     assert incremental_information([label], np.arange(N) % 201, FOLDS) is None
     assert incremental_information([label], label, FOLDS % 2) is None  # nothing to fit to
-    with pytest.raises(AnalysisError, match=r"codes, labels and folds are \[12000\], \[12000\] and \[12000\]"):
+    with pytest.raises(AnalysisError, match=r"folds and groups are \[12000\], \[12000\], \[12000\] and "):
         incremental_information(label, label, FOLDS)

@@ -65,7 +65,9 @@ def increments(
     """
     found = []
     for name, label in labels.items():
-        one = incremental_information(frames.codes, label, frames.folds, attribute=name, seed=seed)
+        one = incremental_information(
+            frames.codes, label, frames.folds, groups=frames.groups, attribute=name, seed=seed
+        )
         if one is not None:
             found.append(one)
         if advance is not None:

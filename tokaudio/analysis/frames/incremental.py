@@ -8,6 +8,9 @@ label is, is a sum of one number for each codebook's code, fitted codebook by co
 additive logistic model, fitted in stages: Friedman, Hastie and Tibshirani 2000, doi:10.1214/aos/1016218223). How much
 better it foretells the labels of held-out frames than their frequencies do is a lower bound of the information
 (Barber and Agakov 2003; with a family of models named: Xu et al., arXiv:2002.10689).
+
+Intervals say what the model that was fitted tells of other recordings of the same kind: held-out groups of recordings
+are left out one after the other. They say nothing of how another corpus would have fitted another model.
 """
 
 from __future__ import annotations
@@ -21,8 +24,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tokaudio.analysis.statistics.contingency import AnalysisError, Integers, integers
+from tokaudio.analysis.statistics.ratios import RatioSums
 
 Floats = NDArray[np.float64]
+Ends = tuple[float, float] | None
+"""Lower and upper end of an interval."""
 
 MOST_LABELS = 200
 """Labels that the model is fitted for at most."""
@@ -43,12 +49,16 @@ class IncrementalInformation:
         entropy: bits that are to be known for each held-out frame, from how often labels were seen elsewhere.
         bits: of them, that the first 1, 2, ..., K codebooks tell; at least so many.
         frames: held-out frames that were measured.
+        intervals: of the bits, at 95 %; None where held-out frames are of one group.
+        gain_intervals: of the gains, likewise.
     """
 
     attribute: str
     entropy: float
     bits: tuple[float, ...]
     frames: int
+    intervals: tuple[Ends, ...] = ()
+    gain_intervals: tuple[Ends, ...] = ()
 
     @property
     def gains(self) -> tuple[float, ...]:
@@ -57,11 +67,24 @@ class IncrementalInformation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
-        return asdict(self) | {"gains": list(self.gains), "shares": [bits / self.entropy for bits in self.bits]}
+        return asdict(self) | {
+            "gains": list(self.gains),
+            "shares": [bits / self.entropy for bits in self.bits],
+            "share_intervals": [
+                None if ends is None else [end / self.entropy for end in ends] for ends in self.intervals
+            ],
+        }
 
 
 def incremental_information(
-    codes: ArrayLike, labels: ArrayLike, folds: ArrayLike, *, attribute: str = "label", seed: int = 0
+    codes: ArrayLike,
+    labels: ArrayLike,
+    folds: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    attribute: str = "label",
+    seed: int = 0,
+    most: int = FRAMES,
 ) -> IncrementalInformation | None:
     """Return what the first codebooks say together, for every number of them.
 
@@ -70,8 +93,10 @@ def incremental_information(
         labels: of the same frames `[N]`, -1 for none.
         folds: of the same frames `[N]`: fold 0 is measured, fold 1 chooses, the others are fitted to; labels that do
             not occur in these are left out.
+        groups: of recordings, from 0 `[N]`, for intervals; None for none.
         attribute: name of what the labels are.
         seed: of the choice of frames, where there are more than are used.
+        most: frames that are used.
 
     Returns:
         The information; None where a fold has no label, there is one label alone, or there are too many.
@@ -81,20 +106,22 @@ def incremental_information(
 
     Example:
         >>> labels = np.random.default_rng(0).integers(0, 4, 8000)
-        >>> found = incremental_information([labels % 2, labels // 2], labels, np.arange(8000) % 4)
-        >>> [round(bits, 1) for bits in found.bits]
-        [1.0, 2.0]
+        >>> groups = np.arange(8000) // 400
+        >>> found = incremental_information([labels % 2, labels // 2], labels, groups % 4, groups=groups)
+        >>> [round(bits, 1) for bits in found.bits], [round(end, 1) for end in found.gain_intervals[1]]
+        ([1.0, 2.0], [1.0, 1.0])
     """
     code, label, fold = (
         integers(part, name) for part, name in ((codes, "codes"), (labels, "labels"), (folds, "folds"))
     )
-    if code.ndim != 2 or not code.shape[1:] == label.shape == fold.shape:
-        shapes = f"{list(code.shape)}, {list(label.shape)} and {list(fold.shape)}"
-        raise AnalysisError(f"codes, labels and folds are {shapes}; give [K, N], [N] and [N]")
+    group = np.zeros_like(fold) if groups is None else integers(groups, "groups")
+    if code.ndim != 2 or not code.shape[1:] == label.shape == fold.shape == group.shape:
+        shapes = f"{list(code.shape)}, {list(label.shape)}, {list(fold.shape)} and {list(group.shape)}"
+        raise AnalysisError(f"codes, labels, folds and groups are {shapes}; give [K, N], and [N] of the others")
     # Of a label that the model could not learn, such as a speaker of one recording, nothing can be foretold.
     known = np.flatnonzero((label >= 0) & np.isin(label, label[fold > 1]))
-    if len(known) > FRAMES:
-        known = np.sort(np.random.default_rng(seed).choice(known, FRAMES, replace=False))
+    if len(known) > most:
+        known = np.sort(np.random.default_rng(seed).choice(known, most, replace=False))
     names, label = np.unique(label[known], return_inverse=True)
     code, fold = code[:, known], fold[known]
     parts = [np.flatnonzero(chosen) for chosen in (fold > 1, fold == 1, fold == 0)]
@@ -103,12 +130,31 @@ def incremental_information(
     # A label that was not seen where the model is fitted is not impossible.
     seen = np.bincount(label[parts[0]], minlength=len(names)) + 0.5
     model = _Model(np.log(seen / seen.sum()), [label[part] for part in parts])
-    entropy = model.losses()[2]
+    entropy = model.held_out()
     bits = []
     for row in code:
         model.take([row[part] for part in parts])
-        bits.append(entropy - model.losses()[2])
-    return IncrementalInformation(attribute, entropy, tuple(bits), len(parts[2]))
+        bits.append(entropy - model.held_out())
+    told = np.stack(bits)
+    intervals = _intervals(np.concatenate([told, np.diff(told, axis=0, prepend=0.0)]), group[known][parts[2]])
+    return IncrementalInformation(
+        attribute,
+        float(entropy.mean()),
+        tuple(told.mean(axis=1).tolist()),
+        len(parts[2]),
+        intervals[: len(told)],
+        intervals[len(told) :],
+    )
+
+
+def _intervals(told: Floats, groups: Integers) -> tuple[Ends, ...]:
+    """Return an interval of the mean of each row `[F, n]`, from groups of frames `[n]`."""
+    names, group = np.unique(groups, return_inverse=True)
+    sums = RatioSums((len(told),), groups=max(2, len(names)))
+    counts = np.bincount(group)
+    for number, above in enumerate(np.stack([np.bincount(group, weights=row) for row in told], axis=1)):
+        sums.add(above, counts[number])
+    return tuple(one.interval for one in sums.estimates())
 
 
 class _Model:
@@ -123,9 +169,9 @@ class _Model:
         self._labels = labels
         self._scores = [np.tile(prior, (len(part), 1)) for part in labels]
 
-    def losses(self) -> list[float]:
-        """Return the bits of a frame that are not foretold, for each part."""
-        return [_bits(scores, own) for scores, own in zip(self._scores, self._labels, strict=True)]
+    def held_out(self) -> Floats:
+        """Return the bits of each held-out frame that are not foretold `[n]`."""
+        return _bits(self._scores[2], self._labels[2])
 
     def take(self, codes: Sequence[Integers]) -> None:
         """Fit one more codebook.
@@ -137,7 +183,7 @@ class _Model:
         size = 2 + max(int(part.max()) for part in codes)
         best, found = math.inf, np.zeros((size, self._scores[0].shape[1]))
         for numbers in self._fits(codes[0] + 1, size):
-            loss = _bits(self._scores[1] + numbers[codes[1] + 1], self._labels[1])
+            loss = float(_bits(self._scores[1] + numbers[codes[1] + 1], self._labels[1]).mean())
             if loss < best:
                 best, found = loss, numbers
         self._scores = [scores + found[part + 1] for scores, part in zip(self._scores, codes, strict=True)]
@@ -174,8 +220,9 @@ def _shares(scores: Floats) -> Floats:
     return shares
 
 
-def _bits(scores: Floats, labels: Integers) -> float:
-    """Return the mean of the negative logarithm, to base 2, of how likely the labels `[n]` were thought to be."""
+def _bits(scores: Floats, labels: Integers) -> Floats:
+    """Return the negative logarithm, to base 2, of how likely each of the labels `[n]` was thought to be."""
     highest = scores.max(axis=1)
     sums = highest + np.log(np.exp(scores - highest[:, None]).sum(axis=1))
-    return float((sums - scores[np.arange(len(labels)), labels]).mean()) / math.log(2)
+    bits: Floats = (sums - scores[np.arange(len(labels)), labels]) / math.log(2)
+    return bits
