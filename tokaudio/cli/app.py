@@ -8,6 +8,7 @@ from tokaudio.cli.analyze import analyze
 from tokaudio.cli.compare import compare
 from tokaudio.cli.convert import convert
 from tokaudio.cli.corpus import corpus
+from tokaudio.cli.data import data
 from tokaudio.cli.decode import decode
 from tokaudio.cli.doctor import doctor
 from tokaudio.cli.encode import encode
@@ -16,6 +17,7 @@ from tokaudio.cli.info import info
 from tokaudio.cli.layers import layers
 from tokaudio.cli.leaderboard import leaderboard
 from tokaudio.cli.list import list_command
+from tokaudio.cli.probe import probe
 from tokaudio.cli.roundtrip import roundtrip
 from tokaudio.cli.train import train
 
@@ -55,6 +57,7 @@ for _name, _command in (
     ("analyze", analyze),
     ("compare", compare),
     ("leaderboard", leaderboard),
+    ("probe", probe),
     ("train", train),
     ("list", list_command),
     ("info", info),
@@ -62,6 +65,7 @@ for _name, _command in (
 ):
     app.command(_name, epilog=_EXIT_CODES if _name in _WITH_EXIT_CODES else None)(_command)
 app.add_typer(corpus, name="corpus", epilog=_EXIT_CODES)
+app.add_typer(data, name="data", epilog=_EXIT_CODES)
 
 
 def help_text() -> str:

@@ -10,9 +10,15 @@ from tokaudio.probes.tasks.base import Task, TaskOptions
 __all__ = ["TASKS", "Task", "TaskOptions", "find_task"]
 
 TASKS = {
+    "asr": "asr",
     "ks": "keyword_spotting",
     "ic": "intent",
     "sid": "speaker_id",
+    "sv": "speaker_verification",
+    "lid": "language_id",
+    "er": "emotion",
+    "events": "sound_events",
+    "genre": "music_genre",
 }
 """Module of each task, by its name."""
 

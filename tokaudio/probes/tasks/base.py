@@ -99,11 +99,16 @@ class Task(ABC):
         Raises:
             ProbeError: there are none.
         """
-        chosen = [number for number, recording in enumerate(recordings) if self.takes(recording)]
+        chosen = [number for number, one in enumerate(recordings) if self._is_meant(one) and self.takes(one)]
         if not chosen:
             problem = f"none of {len(recordings)} recordings can be used for it"
             raise ProbeError(one_line(self.name, problem, f"give recordings with {self.needs}"))
         return chosen
+
+    def _is_meant(self, recording: Recording) -> bool:
+        """Return whether a recording may be used for this task by what its column `tasks` says, if it has one."""
+        named = recording.facts.get("tasks")
+        return named is None or self.name in named.split()
 
 
 def data_hash(rows: Sequence[Sequence[str]]) -> str:

@@ -7,7 +7,7 @@ texts. Everything else is here: references, shuffled labels, a control task, sum
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -22,11 +22,12 @@ from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import Measure, Sums
 from tokaudio.probes.extraction import Extraction
 from tokaudio.probes.fitting import FitBudget
-from tokaudio.probes.inputs import CodeInputs, Inputs
+from tokaudio.probes.inputs import Inputs
 from tokaudio.probes.results import TaskResult
 from tokaudio.probes.runs import Runner
 from tokaudio.probes.splits import official_split, require_disjoint, split_by
 from tokaudio.probes.tasks.base import Task, TaskOptions, data_hash
+from tokaudio.probes.tasks.readings import Readings, planned_runs
 
 Integers = NDArray[np.int64]
 LEAST_SELECTIVITY = 0.1
@@ -70,7 +71,7 @@ class Classification(Task):
 
     def runs(self, options: TaskOptions) -> int:
         """Return how many runs there are to do."""
-        return 2 * len(options.seeds) + 3 * min(options.reference_seeds, len(options.seeds)) + options.permutations + 1
+        return planned_runs(options, floors=options.permutations + 1)
 
     def split(self, source: Extraction, chosen: Sequence[int], seed: int) -> Split:
         """Return the split of the chosen recordings for a seed, as numbers of recordings."""
@@ -88,7 +89,7 @@ class Classification(Task):
         session = _Session(self, source, options, runner)
         measures = session.measures()
         shuffled = session.shuffled()
-        control, notes = session.control(), session.notes(len(measures["tokens"].seeds))
+        control, notes = session.control(), session.readings.note(len(measures["tokens"].seeds))
         selectivity = None if control is None else measures["tokens"].mean - control
         if selectivity is not None and selectivity < LEAST_SELECTIVITY:
             notes.append(f"selectivity is {100 * selectivity:.0f} points: the probe can learn by heart what is scored")
@@ -96,7 +97,7 @@ class Classification(Task):
             task=self.name,
             axis=self.axis,
             corpus=options.corpus,
-            probe=options.probe(session.config.head),
+            probe=options.probe(session.readings.config.head),
             probe_version=PROBE_VERSION,
             measure=measures.pop("tokens"),
             references=measures,
@@ -104,7 +105,7 @@ class Classification(Task):
             chance=1 / len(session.classes),
             selectivity=selectivity,
             sizes=session.sizes(),
-            data_hash=session.data,
+            data_hash=session.readings.data,
             seconds=time.monotonic() - started,
             notes=tuple(notes),
         )
@@ -131,66 +132,38 @@ class _Session:
         require_disjoint(first, groups, source.contents, source.prints, [one.name for one in recordings])
         speakers = [str(fact(recordings[number], "speaker") or groups[number]) for number in range(len(recordings))]
         self.speakers = speakers
-        self.config = ProbeConfig(
+        tested = set(first.test)
+        rows = [
+            [source.contents[number], self.classes[self.labels[number]], str(number in tested), groups[number]]
+            for number in self.chosen
+        ]
+        config = ProbeConfig(
             options.head or task.head, fusion=options.fusion, trainable=options.trainable, budget=task.budget
         )
-        tested = set(first.test)
-        self.data = data_hash(
-            [
-                [source.contents[number], self.classes[self.labels[number]], str(number in tested), groups[number]]
-                for number in self.chosen
-            ]
-        )
+        self.readings = Readings(source, options, runner, config, data_hash(rows))
 
     def measures(self) -> dict[str, Measure]:
         """Return the accuracy of tokens and of every reference; of all seeds, or as many as there is time for."""
-        options, seeds = self.options, self.options.seeds
-        codes = self.source.codes(tables=options.initial == "codebooks")
-        tokens: Inputs = codes if options.reads == "tokens" else self.source.embedded()
-        few = seeds[: options.reference_seeds]
-        readers: dict[str, tuple[Callable[[], Inputs], tuple[int, ...]]] = {
-            "tokens": (lambda: tokens, seeds),
-            "continuous": (self.source.features, seeds),
-            "log_mel": (self.source.log_mel, few),
-            "untrained_encoder": (self.source.untrained, few),
-            "random_tokens": (self.source.random, few),
-        }
-        predicted: dict[str, dict[int, Integers]] = {name: {} for name in readers}
-        # The first seed of everything comes before the second of anything.
-        for seed in seeds:
-            if seed != seeds[0] and self.runner.out_of_time:
-                break
-            for name, (read, own) in readers.items():
-                if seed in own:
-                    predicted[name][seed] = self.predict(read(), self.labels, seed, "plain")
+        seeds = self.options.seeds
+        predicted = self.readings.all(lambda inputs, seed: self._classified(inputs, self.labels, seed))
         found = {name: self._measure(rows) for name, rows in predicted.items()}
         counts = np.bincount(self.labels[[*self.splits[seeds[0]].train]], minlength=len(self.classes))
         guess = np.full(len(self.splits[seeds[0]].test), counts.argmax())
         found["majority"] = self._measure(dict.fromkeys(found["tokens"].seeds, guess))
         return found
 
-    def predict(self, inputs: Inputs, labels: Integers, seed: int, purpose: str) -> Integers:
-        """Return the class that a probe takes each test clip for."""
-        split = self.splits[seed]
-        facts = {
-            "purpose": purpose,
-            "inputs": self._identity(inputs),
-            "config": repr(self.config),
-            "data": self.data,
-            "seed": seed,
-        }
-        return self.runner.run(facts, lambda: classify(inputs, labels, split, self.config, seed=seed).predicted)
+    def _classified(self, inputs: Inputs, labels: Integers, seed: int) -> Integers:
+        return classify(inputs, labels, self.splits[seed], self.readings.config, seed=seed).predicted
 
-    def _identity(self, inputs: Inputs) -> str:
-        tables = "tables" if isinstance(inputs, CodeInputs) and inputs.tables is not None else ""
-        own = "" if inputs.name == "log_mel" else f"{self.source.tokenizer.fingerprint}-{self.source.num_codebooks}"
-        return f"{inputs.name}-{own}-{tables}"
+    def predict(self, labels: Integers, purpose: str) -> Integers:
+        """Return the class that a probe which learnt other labels takes each test clip for, with the first seed."""
+        seed, codes = self.options.seeds[0], self.readings.codes()
+        return self.readings.run(codes, seed, purpose, lambda: self._classified(codes, labels, seed))
 
     def shuffled(self) -> tuple[float, ...]:
         """Return the accuracy of probes that learnt permuted labels, one for each permutation."""
         found = []
         seed = self.options.seeds[0]
-        codes = self.source.codes(tables=self.options.initial == "codebooks")
         learnt = np.array([*self.splits[seed].train, *self.splits[seed].valid])
         test = self.splits[seed].test
         for number in range(self.options.permutations):
@@ -198,7 +171,7 @@ class _Session:
                 break
             labels = self.labels.copy()
             labels[learnt] = np.random.default_rng([seed, number]).permutation(labels[learnt])
-            said = self.predict(codes, labels, seed, f"shuffled {number}")
+            said = self.predict(labels, f"shuffled {number}")
             found.append(float((said == self.labels[test]).mean()))
         return tuple(found)
 
@@ -210,12 +183,12 @@ class _Session:
         """
         if self.runner.out_of_time:
             return None
-        seed, codes = self.options.seeds[0], self.source.codes(tables=self.options.initial == "codebooks")
+        seed, codes = self.options.seeds[0], self.readings.codes()
         kinds = [int(np.bincount(codes.items[number][0]).argmax()) for number in range(len(codes.items))]
         names = np.random.default_rng(seed).integers(0, len(self.classes), codes.sizes[0])
         labels = np.where(self.labels < 0, -1, names[kinds]).astype(np.int64)
         labels[self.chosen[0]] = len(self.classes) - 1  # so that there are as many classes
-        said = self.predict(codes, labels, seed, "control")
+        said = self.predict(labels, "control")
         return float((said == labels[self.splits[seed].test]).mean())
 
     def _measure(self, predicted: dict[int, Integers]) -> Measure:
@@ -240,11 +213,6 @@ class _Session:
             "speakers": len({self.speakers[number] for number in self.chosen}),
             "test_speakers": len({self.speakers[number] for number in split.test}),
         }
-
-    def notes(self, seeds: int) -> list[str]:
-        """Return what the reader ought to know."""
-        asked = len(self.options.seeds)
-        return [f"time allowed {seeds} of {asked} seeds"] if seeds < asked else []
 
 
 def fact(recording: Recording, column: str) -> Any:

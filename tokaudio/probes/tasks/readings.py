@@ -1,0 +1,98 @@
+"""What a task's probe reads: the tokens, and everything that their score stands beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tokaudio.probes.classifying import ProbeConfig
+from tokaudio.probes.extraction import Extraction
+from tokaudio.probes.inputs import CodeInputs, Inputs
+from tokaudio.probes.runs import Runner
+from tokaudio.probes.tasks.base import TaskOptions
+
+Array = NDArray[Any]
+RUNS_WITHOUT_FLOORS = 3
+"""References that are run on few seeds: log-mel, the untrained encoder and random tokens."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """The runs of one task on one tokenizer, whatever the task.
+
+    Attributes:
+        source: of everything that is read.
+        options: how much is run.
+        runner: does the runs.
+        config: of the probe.
+        data: hash of what is trained and tested on.
+    """
+
+    source: Extraction
+    options: TaskOptions
+    runner: Runner
+    config: ProbeConfig
+    data: str
+
+    def codes(self) -> CodeInputs:
+        """Return the tokenizer's codes, with its codebooks to start from if that is asked for."""
+        return self.source.codes(tables=self.options.initial == "codebooks")
+
+    def run(self, inputs: Inputs, seed: int, purpose: str, compute: Callable[[], Array]) -> Array:
+        """Do one run, or find that it was done."""
+        own = "" if inputs.name == "log_mel" else f"{self.source.tokenizer.fingerprint}-{self.source.num_codebooks}"
+        tables = "tables" if isinstance(inputs, CodeInputs) and inputs.tables is not None else ""
+        facts = {
+            "purpose": purpose,
+            "inputs": f"{inputs.name}-{own}-{tables}",
+            "config": repr(self.config),
+            "data": self.data,
+            "seed": seed,
+        }
+        return self.runner.run(facts, compute)
+
+    def all(self, compute: Callable[[Inputs, int], Array]) -> dict[str, dict[int, Array]]:
+        """Return what a run gives, for tokens and for every reference, by seed; as many seeds as there is time for.
+
+        Args:
+            compute: fits a probe to inputs with a seed, and returns what it says of the test set.
+        """
+        seeds = self.options.seeds
+        few = seeds[: self.options.reference_seeds]
+        codes = self.codes()
+        readers: Mapping[str, tuple[Callable[[], Inputs], tuple[int, ...]]] = {
+            "tokens": ((lambda: codes) if self.options.reads == "tokens" else self.source.embedded, seeds),
+            "continuous": (self.source.features, seeds),
+            "log_mel": (self.source.log_mel, few),
+            "untrained_encoder": (self.source.untrained, few),
+            "random_tokens": (self.source.random, few),
+        }
+        found: dict[str, dict[int, Array]] = {name: {} for name in readers}
+        # The first seed of everything comes before the second of anything.
+        for seed in seeds:
+            if seed != seeds[0] and self.runner.out_of_time:
+                break
+            for name, (read, own) in readers.items():
+                if seed in own:
+                    inputs = read()
+                    found[name][seed] = self.run(inputs, seed, "plain", lambda i=inputs, s=seed: compute(i, s))
+        return found
+
+    def note(self, seeds: int) -> list[str]:
+        """Return what the reader ought to know of so many seeds."""
+        asked = len(self.options.seeds)
+        return [f"time allowed {seeds} of {asked} seeds"] if seeds < asked else []
+
+
+def planned_runs(options: TaskOptions, *, floors: int) -> int:
+    """Return how many runs `Readings.all` has, and so many others.
+
+    Example:
+        >>> planned_runs(TaskOptions(seeds=(0, 1), reference_seeds=1), floors=2)
+        9
+    """
+    few = min(options.reference_seeds, len(options.seeds))
+    return 2 * len(options.seeds) + RUNS_WITHOUT_FLOORS * few + floors
