@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tokaudio.cli import options
-from tokaudio.cli.analyze import check_output
+from tokaudio.cli.batch import check_output
 from tokaudio.cli.failures import DONE
 
 Suite = Annotated[str, typer.Option("--suite", metavar="NAME", help="Tasks to run: quick.")]
@@ -84,8 +84,9 @@ def probe(  # noqa: PLR0917 - typer reads options from parameters
     from tokaudio.probes.quick_data import read_data
     from tokaudio.probes.records import to_plain
     from tokaudio.probes.results import write_results
-    from tokaudio.probes.suite import ProbeOptions, TaskOptions
+    from tokaudio.probes.suite import ProbeOptions
     from tokaudio.probes.suite import probe as run_probes
+    from tokaudio.probes.tasks import TaskOptions
 
     require_choices(head=head, fusion=fusion, initial=initial, reads=reads)
     names = chosen_tasks(suite, task)

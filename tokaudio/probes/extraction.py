@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class Extraction:
             content = content_of(samples.numpy(), rate)
             self.contents.append(content)
             self.seconds.append(samples.shape[1] / rate)
-            self.prints.append(cache.get_or(content, lambda s=samples, r=rate: fingerprint_of(s.numpy(), r)))
+            self.prints.append(cache.get_or(content, partial(fingerprint_of, samples.numpy(), rate)))
             self.listener("read", number + 1, len(self.recordings))
         cache.flush()
 
@@ -89,7 +90,7 @@ class Extraction:
             cache, rows = ArrayCache(self._cache, identity), list[Array]()
             try:
                 for number, (recording, content) in enumerate(zip(self.recordings, self.contents, strict=True)):
-                    rows.append(cache.get_or(content, lambda r=recording: compute(*_samples(r))))
+                    rows.append(cache.get_or(content, partial(_computed, compute, recording)))
                     self.listener(name, number + 1, len(self.recordings))
             finally:
                 cache.flush()
@@ -213,6 +214,10 @@ def peak_memory_bytes() -> int:
 
 def _samples(recording: Recording) -> tuple[Tensor, int]:
     return read_audio(recording.path)
+
+
+def _computed(compute: Callable[[Tensor, int], Array], recording: Recording) -> Array:
+    return compute(*_samples(recording))
 
 
 def _codes(tokens: Tokens) -> Array:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,7 +197,7 @@ class _Session:
         place = np.array([groups.index(owner) for owner in owners])
         count = np.bincount(place, minlength=len(groups)).astype(np.float64)
         right = [np.bincount(place, said == self.labels[test], len(groups)) for said in predicted.values()]
-        above = np.stack(right)[..., None]
+        above = np.stack(right)[..., None].astype(np.float64)
         below = np.broadcast_to(count[None, :, None], above.shape)
         return Measure("accuracy", tuple(predicted), Sums(tuple(groups), above, below))
 
@@ -215,7 +214,7 @@ class _Session:
         }
 
 
-def fact(recording: Recording, column: str) -> Any:
+def fact(recording: Recording, column: str) -> str | None:
     """Return what a manifest says of a recording; of the column `speaker`, whatever it is called there.
 
     Example:
@@ -223,4 +222,4 @@ def fact(recording: Recording, column: str) -> Any:
         >>> fact(Recording(Path("a.wav"), "a.wav", {"voice": "ann"}), "speaker")
         'ann'
     """
-    return recording.speaker if column == "speaker" else cast("str | None", recording.facts.get(column))
+    return recording.speaker if column == "speaker" else recording.facts.get(column)

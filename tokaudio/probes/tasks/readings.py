@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ class Readings:
             for name, (read, own) in readers.items():
                 if seed in own:
                     inputs = read()
-                    found[name][seed] = self.run(inputs, seed, "plain", lambda i=inputs, s=seed: compute(i, s))
+                    found[name][seed] = self.run(inputs, seed, "plain", partial(compute, inputs, seed))
         return found
 
     def note(self, seeds: int) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch.nn.functional as F
@@ -176,7 +177,7 @@ class _Session:
             learnt = np.array([*self.splits[seed].train, *self.splits[seed].valid])
             labels[learnt] = np.random.default_rng([seed, number]).permutation(labels[learnt])
             purpose = f"shuffled {number}"
-            scores = self.readings.run(codes, seed, purpose, lambda y=labels: self._scored(codes, y, seed))
+            scores = self.readings.run(codes, seed, purpose, partial(self._scored, codes, labels, seed))
             found.append(self.measure("eer", {seed: scores}).mean)
         return tuple(found)
 
