@@ -153,12 +153,13 @@ def main() -> int:
             if not victims.killed_at(name, count):
                 wrong.append(f"{name} {count}")
     moments = random.Random(given.seed)
-    for _ in range(given.random):
+    for trial in range(1, given.random + 1):
         seconds = moments.uniform(0, 1.05 * victims.seconds)
         killed, right = victims.killed_after(seconds)
         deaths += killed
         if not right:
             wrong.append(f"after {seconds:.3f} s")
+        print(f"{trial} killed, {len(wrong)} wrong", file=sys.stderr, flush=True)
     wrong += [f"{count} processes" for count in given.together if not victims.together(count)]
     names = sorted(victims.names)
     done = {"steps": steps, "names": names, "random": given.random, "in time": deaths, "seconds": victims.seconds}
