@@ -40,8 +40,8 @@ def quick(
     """
     from tokaudio.cli.report import columns, emit
     from tokaudio.cli.signals import orderly
-    from tokaudio.probes.data_sources import SOURCES
-    from tokaudio.probes.quick_data import build_quick, shipped_folder
+    from tokaudio.probes.data.quick_data import build_quick, shipped_folder
+    from tokaudio.probes.data.sources import SOURCES
 
     if voices is None and output is None:
         emit(f"ships: {shipped_folder()} (Apache-2.0)")

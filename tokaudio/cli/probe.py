@@ -80,8 +80,8 @@ def probe(  # noqa: PLR0917 - typer reads options from parameters
     from tokaudio.cli.probing import ProbeProgress, chosen_tasks, require_choices, tell
     from tokaudio.cli.report import emit_json
     from tokaudio.cli.signals import orderly, say_when_interrupted
-    from tokaudio.probes.caching import default_cache
-    from tokaudio.probes.quick_data import read_data
+    from tokaudio.probes.data.caching import default_cache
+    from tokaudio.probes.data.quick_data import read_data
     from tokaudio.probes.records import to_plain
     from tokaudio.probes.results import write_results
     from tokaudio.probes.suite import ProbeOptions

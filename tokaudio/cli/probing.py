@@ -11,8 +11,8 @@ from tokaudio.cli.progress import Meter, meter
 from tokaudio.cli.report import emit
 from tokaudio.probes.chance import chance_band
 from tokaudio.probes.evidence import Measure
-from tokaudio.probes.fusion import FUSIONS
-from tokaudio.probes.heads import POOLED_HEADS
+from tokaudio.probes.models.fusion import FUSIONS
+from tokaudio.probes.models.heads import POOLED_HEADS
 from tokaudio.probes.results import ProbeResults, TaskResult
 from tokaudio.probes.statistics import interval
 from tokaudio.probes.suite import QUICK_TASKS, Listener

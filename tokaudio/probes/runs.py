@@ -19,7 +19,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tokaudio.probes import PROBE_VERSION
-from tokaudio.probes.caching import ArrayCache
+from tokaudio.probes.data.caching import ArrayCache
 
 Array = NDArray[Any]
 

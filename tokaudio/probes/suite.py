@@ -21,7 +21,7 @@ import torch
 import tokaudio
 from tokaudio.audio.manifest import Recording
 from tokaudio.probes import PROBE_VERSION
-from tokaudio.probes.extraction import Extraction, parameter_count, peak_memory_bytes
+from tokaudio.probes.data.extraction import Extraction, parameter_count, peak_memory_bytes
 from tokaudio.probes.results import Costs, ProbeResults, TaskResult
 from tokaudio.probes.runs import Runner
 from tokaudio.probes.tasks import TaskOptions, find_task

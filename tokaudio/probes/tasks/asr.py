@@ -22,17 +22,17 @@ from tokaudio.audio.manifest import Recording
 from tokaudio.errors import one_line
 from tokaudio.metrics.error_rates import Unit, edit_counts
 from tokaudio.probes import PROBE_VERSION
-from tokaudio.probes.classifying import WIDTH, ProbeConfig, Split
+from tokaudio.probes.data.extraction import Extraction
+from tokaudio.probes.data.splits import official_split, require_disjoint, split_by
 from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import Measure, Sums
-from tokaudio.probes.extraction import Extraction
-from tokaudio.probes.fitting import FitBudget, bucketed, fit, seeded
-from tokaudio.probes.heads import FrameHead
-from tokaudio.probes.inputs import Inputs, front_of
+from tokaudio.probes.models.classifying import WIDTH, ProbeConfig, Split
+from tokaudio.probes.models.fitting import FitBudget, bucketed, fit, seeded
+from tokaudio.probes.models.heads import FrameHead
+from tokaudio.probes.models.inputs import Inputs, front_of
+from tokaudio.probes.models.sequence_bodies import BiLstmBody
 from tokaudio.probes.results import TaskResult
 from tokaudio.probes.runs import Runner
-from tokaudio.probes.sequence_bodies import BiLstmBody
-from tokaudio.probes.splits import official_split, require_disjoint, split_by
 from tokaudio.probes.tasks.base import Task, TaskOptions, data_hash
 from tokaudio.probes.tasks.readings import Readings, planned_runs
 

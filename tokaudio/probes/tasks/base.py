@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import one_line
+from tokaudio.probes.data.extraction import Extraction
 from tokaudio.probes.errors import ProbeError
-from tokaudio.probes.extraction import Extraction
 from tokaudio.probes.results import TaskResult
 from tokaudio.probes.runs import Runner
 

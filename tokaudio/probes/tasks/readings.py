@@ -9,9 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tokaudio.probes.classifying import ProbeConfig
-from tokaudio.probes.extraction import Extraction
-from tokaudio.probes.inputs import CodeInputs, Inputs
+from tokaudio.probes.data.extraction import Extraction
+from tokaudio.probes.models.classifying import ProbeConfig
+from tokaudio.probes.models.inputs import CodeInputs, Inputs
 from tokaudio.probes.runs import Runner
 from tokaudio.probes.tasks.base import TaskOptions
 

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import one_line
 from tokaudio.probes import PROBE_VERSION
-from tokaudio.probes.classifying import ProbeConfig, Split, speaker_vectors
+from tokaudio.probes.data.extraction import Extraction
+from tokaudio.probes.data.splits import official_split, require_disjoint, split_by
 from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import Measure, Pairs
-from tokaudio.probes.extraction import Extraction
-from tokaudio.probes.fitting import FitBudget
-from tokaudio.probes.inputs import Inputs
+from tokaudio.probes.models.classifying import ProbeConfig, Split, speaker_vectors
+from tokaudio.probes.models.fitting import FitBudget
+from tokaudio.probes.models.inputs import Inputs
 from tokaudio.probes.results import TaskResult
 from tokaudio.probes.runs import Runner
-from tokaudio.probes.splits import official_split, require_disjoint, split_by
 from tokaudio.probes.tasks.base import Task, TaskOptions, data_hash
 from tokaudio.probes.tasks.classification import fact
 from tokaudio.probes.tasks.readings import Readings, planned_runs

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tokaudio.probes.errors import ProbeError
-from tokaudio.probes.fusion import make_fusion
-from tokaudio.probes.token_features import TokenFeatures
+from tokaudio.probes.models.fusion import make_fusion
+from tokaudio.probes.models.token_features import TokenFeatures
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ def front_of(
         inputs: what is to be read.
         train: numbers of the clips that it will be fitted to; of vectors, these set mean and deviation.
         width: of the frames that are made.
-        fusion: over codebooks; see [`make_fusion`][tokaudio.probes.fusion.make_fusion].
+        fusion: over codebooks; see [`make_fusion`][tokaudio.probes.models.fusion.make_fusion].
         trainable: whether fitting changes the vectors of codes.
 
     Raises:

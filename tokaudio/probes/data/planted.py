@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokaudio.audio.manifest import Recording
-from tokaudio.probes.inputs import CodeInputs, VectorInputs
+from tokaudio.probes.models.inputs import CodeInputs, VectorInputs
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 
 Array = NDArray[Any]
@@ -31,7 +31,7 @@ class PlantedTokenizer:
 
 
 class PlantedSource:
-    """What [`Extraction`][tokaudio.probes.extraction.Extraction] offers, made up.
+    """What [`Extraction`][tokaudio.probes.data.extraction.Extraction] offers, made up.
 
     Args:
         words: how many, each a keyword of one letter.

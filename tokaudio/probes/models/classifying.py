@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tokaudio.probes.fitting import FitBudget, Fitted, bucketed, fit, seeded
-from tokaudio.probes.heads import AngularMargin, Head, make_head
-from tokaudio.probes.inputs import Inputs, front_of
+from tokaudio.probes.models.fitting import FitBudget, Fitted, bucketed, fit, seeded
+from tokaudio.probes.models.heads import AngularMargin, Head, make_head
+from tokaudio.probes.models.inputs import Inputs, front_of
 
 Integers = NDArray[np.int64]
 WIDTH = 64
@@ -38,8 +38,8 @@ class ProbeConfig:
     """What a probe is made of.
 
     Attributes:
-        head: a name that [`make_head`][tokaudio.probes.heads.make_head] knows.
-        fusion: a name that [`make_fusion`][tokaudio.probes.fusion.make_fusion] knows.
+        head: a name that [`make_head`][tokaudio.probes.models.heads.make_head] knows.
+        fusion: a name that [`make_fusion`][tokaudio.probes.models.fusion.make_fusion] knows.
         trainable: whether fitting changes the vectors of codes.
         budget: how long it may learn.
     """
@@ -99,7 +99,7 @@ def classify(inputs: Inputs, labels: Integers, split: Split, config: ProbeConfig
         ProbeError: there are no clips to train or validate on.
 
     Example:
-        >>> from tokaudio.probes.inputs import CodeInputs
+        >>> from tokaudio.probes.models.inputs import CodeInputs
         >>> labels = np.arange(60) % 2
         >>> inputs = CodeInputs("tokens", [np.full((1, 5), label) for label in labels], (2,))
         >>> split = Split(range(40), range(40, 50), range(50, 60))

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokaudio.errors import UnknownNameError
-from tokaudio.probes.sequence_bodies import BiLstmBody, ConformerBody, frame_mask
+from tokaudio.probes.models.sequence_bodies import BiLstmBody, ConformerBody, frame_mask
 
 
 def pooled_mean(frames: Tensor, lengths: Tensor) -> Tensor:

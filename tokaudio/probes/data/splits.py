@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tokaudio.errors import one_line
-from tokaudio.probes.classifying import Split
+from tokaudio.probes.data.fingerprints import Prints, near_duplicates
 from tokaudio.probes.errors import ProbeError
-from tokaudio.probes.fingerprints import Prints, near_duplicates
+from tokaudio.probes.models.classifying import Split
 
 TEST_SHARE = 0.3
 VALID_SHARE = 0.2

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from tokaudio.audio import read_audio, resample, to_channels
 from tokaudio.audio.log_mel import RATE, SHORTEST, LogMel
 from tokaudio.audio.manifest import Recording
-from tokaudio.probes.caching import ArrayCache, content_of
-from tokaudio.probes.fingerprints import fingerprint_of
-from tokaudio.probes.inputs import CodeInputs, VectorInputs
+from tokaudio.probes.data.caching import ArrayCache, content_of
+from tokaudio.probes.data.fingerprints import fingerprint_of
+from tokaudio.probes.models.inputs import CodeInputs, VectorInputs
 from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokens import Tokens
 
