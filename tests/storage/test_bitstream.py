@@ -59,7 +59,7 @@ def test_what_its_bytes_are_spent_on(tmp_path):
     found = sizes(tmp_path / "a")
     assert found.codes == 20_000 + 80_000
     assert found.entropy_bits <= 8 * found.code_bytes < found.entropy_bits * 1.005
-    assert found.table_bytes < 4 * (64 + 2 * 1024)
+    assert found.table_bytes < 2 * (64 + 2 * 1024)
     assert found.fact_bytes + found.table_bytes + found.code_bytes < found.total_bytes < row.codes.nbytes / 2
     assert list(FORMAT.read_shard(tmp_path / "a")) == [row]
 
@@ -95,9 +95,15 @@ def test_a_row_that_is_too_long_is_refused(tmp_path, monkeypatch):
         (lambda found: edited(found, 0, b'"num_frames":50', b'"num_frames":1e2'), "no length"),
         (lambda found: edited(found, 1, None, b"\xff" * 20), "cut off or too large"),
         (lambda found: edited(found, 1, None, b"\x05\x00\x01"), "numbers are missing"),
-        (lambda found: edited(found, 2, None, b""), "numbers are missing"),
-        (lambda found: edited(found, 3, None, b"1234" * 4), "coded symbols"),
-        (lambda found: edited(found, 4, None, b"12"), "side information"),
+        (lambda found: edited(found, 1, None, b""), "numbers are missing"),
+        (lambda found: edited(found, 1, None, b"\x03\x00\x00\x01" * 4), "a table is none"),
+        (lambda found: edited(found, 1, None, b"\x05\x00\x02\x00\x02\x01" * 4), "a table is none"),
+        (lambda found: edited(found, 1, None, b"\x02\x00\x02" * 4), "a table is none"),
+        (lambda found: edited(found, 1, None, b"\x01\xff\xff\xff\x7f" * 4), "too many symbols"),
+        (lambda found: edited(found, 1, None, b"\x01\x01" * 5), "more numbers"),
+        (lambda found: edited(found, 1, None, b"\x01\x01" * 4), "one depth per frame"),
+        (lambda found: edited(found, 2, None, b"1234" * 4), "coded symbols"),
+        (lambda found: edited(found, 3, None, b"12"), "side information"),
     ],
 )
 def test_files_that_lie_are_refused(tmp_path, change, message):

@@ -17,7 +17,7 @@ from tokaudio.storage.dataset_info import DatasetInfo
 from tokaudio.storage.rows import TokenRow
 
 MAX_BLOCK_CODES = 2**27
-_PARTS = 5
+_PARTS = 4
 _SIZE = struct.Struct("<Q")
 _PLAIN = ("key", "num_frames", "num_samples", "source", "start", "end")
 
@@ -27,10 +27,9 @@ def pack(rows: list[TokenRow], info: DatasetInfo) -> bytes:
     streams = _streams(rows, info)
     tables = [Table.of(stream) for stream in streams]
     facts = b"\n".join(to_json(_facts(row)) for row in rows)
-    symbols = b"".join(_numbers([len(t.symbols), *np.diff(t.symbols, prepend=0).tolist()]) for t in tables)
-    counts = b"".join(_numbers(t.counts.tolist()) for t in tables)
+    written = b"".join(_numbers(_table_numbers(table)) for table in tables)
     extras = b"".join(row.extras[name].tobytes() for row in rows for name in info.extras)
-    parts = (facts, symbols, counts, encode(streams, tables).tobytes(), extras)
+    parts = (facts, written, encode(streams, tables).tobytes(), extras)
     return b"".join(_SIZE.pack(len(part)) + part for part in parts)
 
 
@@ -50,6 +49,26 @@ def _streams(rows: list[TokenRow], info: DatasetInfo) -> list[Array]:
 
 def _valid(depth: Array | None, k: int, stride: int) -> Any:
     return slice(None) if depth is None else depth[::stride] > k
+
+
+def _table_numbers(table: Table) -> list[int]:
+    """Return a table as numbers: how many follow, then the count of each symbol, after 0 and a gap where there is one."""
+    numbers: list[int] = []
+    for gap, count in zip(np.diff(table.symbols, prepend=-1).tolist(), table.counts.tolist(), strict=True):
+        numbers += [count] if gap == 1 else [0, gap, count]
+    return [len(numbers), *numbers]
+
+
+def _table(numbers: NDArray[np.int64]) -> Table:
+    """Return the table of what `_table_numbers` gave, without how many they are."""
+    escape = numbers == 0
+    gap = np.concatenate([[False], escape[:-1]]) if len(numbers) else escape
+    count = ~escape & ~gap
+    if (escape & gap).any() or (gap[:-1] & escape[1:]).any() or (len(count) and not count[-1]):
+        raise TokensError("a table is none; write it again")
+    gaps = np.ones(int(count.sum()), np.int64)
+    gaps[np.cumsum(count)[gap]] = numbers[gap]
+    return Table(np.cumsum(gaps) - 1, numbers[count])
 
 
 def _numbers(values: Iterable[int]) -> bytes:
@@ -109,21 +128,18 @@ def split(content: bytes) -> list[bytes]:
     return parts
 
 
-def tables_of(symbols: bytes, counts: bytes, streams: int) -> list[Table]:
+def tables_of(content: bytes, streams: int) -> list[Table]:
     """Return the tables of a block.
 
     Raises:
         TokensError: tables that are none.
     """
-    numbers, sums, tables = _Numbers(symbols), _Numbers(counts), []
+    numbers, tables = _Numbers(content), []
     for _ in range(streams):
-        many = int(numbers.take(1)[0])
-        table = Table(np.cumsum(numbers.take(many)), sums.take(many).copy())
-        if (np.diff(table.symbols) < 1).any() or (table.counts < 1).any() or table.total > MAX_COUNT:
-            raise TokensError("a table is none; write it again")
-        tables.append(table)
+        tables.append(_table(numbers.take(int(numbers.take(1)[0]))))
+        if tables[-1].total > MAX_COUNT:
+            raise TokensError("a table has too many symbols; write it again")
     numbers.close()
-    sums.close()
     return tables
 
 
@@ -140,8 +156,8 @@ def unpack(parts: list[bytes], info: DatasetInfo) -> list[TokenRow]:
     lengths = [int(n) for n in frames if isinstance(n, int)]
     if sum(lengths) * info.spec.num_codebooks > 2 * MAX_BLOCK_CODES:
         raise TokensError("a block is too large; write it again")
-    tables = tables_of(parts[1], parts[2], info.spec.num_codebooks + info.depth)
-    words = np.frombuffer(parts[3][: len(parts[3]) // 4 * 4], "<u4")
+    tables = tables_of(parts[1], info.spec.num_codebooks + info.depth)
+    words = np.frombuffer(parts[2][: len(parts[2]) // 4 * 4], "<u4")
     depths: list[Array | None] = [None] * len(facts)
     if info.depth and tables[0].total != sum(lengths):
         raise TokensError("there is not one depth per frame; write it again")
@@ -149,7 +165,7 @@ def unpack(parts: list[bytes], info: DatasetInfo) -> list[TokenRow]:
     if info.depth:
         depths = list(np.split(streams.pop(0).astype(np.uint16), np.cumsum(lengths)[:-1]))
     codes = _codes(streams, lengths, depths, info)
-    extras = _extras(parts[4], lengths, info)
+    extras = _extras(parts[3], lengths, info)
     plain = ({"start": None, "end": None, "sample_rate": info.spec.sample_rate} | one for one in facts)
     rows = zip(plain, codes, depths, extras, strict=True)
     return [_row(one, {"codes": array, "depth": depth, **more}, info) for one, array, depth, more in rows]

@@ -9,14 +9,14 @@ the CRC-32 of kind, size and content (uint32); all numbers are little-endian.
 | `B` | a block of rows |
 | `E` | JSON `{"rows": N}`, and nothing after it |
 
-A block has five parts, each a size (uint64) and so many bytes: the facts of its rows, as JSON by line; the symbols of
-its tables; how often each symbol occurs; the coded symbols; the side information of its rows, one after the other,
-each extra in row-major order by name.
+A block has four parts, each a size (uint64) and so many bytes: the facts of its rows, as JSON by line; its tables; the
+coded symbols; the side information of its rows, one after the other, each extra in row-major order by name.
 
 Streams of symbols are: the depths of all rows, if the dataset has them, and the codes of each codebook, of all rows
-one after the other, once per stride and without those beyond the depth. A table lists its symbols in order, as
-differences to the one before, after their number. Symbols and counts are numbers of 7 bits a byte, the lowest first,
-with the top bit set in all bytes but a number's last.
+one after the other, once per stride and without those beyond the depth. Each stream has a table: how many numbers
+follow; and for each symbol that occurs, in order, its count, after 0 and the difference to the symbol before (-1 for
+the first) where that is more than 1. Numbers have 7 bits a byte, the lowest first, and the top bit set in all bytes
+but a number's last.
 `tokaudio.storage._rans` says how symbols are coded. Nothing in a file depends on floating-point arithmetic.
 """
 
@@ -157,10 +157,10 @@ def sizes(path: str | os.PathLike[str]) -> BitstreamSizes:
     for kind, content in sections:
         if kind == b"B":
             parts = split(content)
-            tables = tables_of(parts[1], parts[2], info.spec.num_codebooks + info.depth)
+            tables = tables_of(parts[1], info.spec.num_codebooks + info.depth)
             found.codes += sum(table.total for table in tables[info.depth :])
             found.fact_bytes += len(parts[0])
-            found.table_bytes += len(parts[1]) + len(parts[2])
-            found.code_bytes += len(parts[3])
+            found.table_bytes += len(parts[1])
+            found.code_bytes += len(parts[2])
             found.entropy_bits += sum(table.total * table.entropy for table in tables)
     return found

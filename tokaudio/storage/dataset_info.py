@@ -1,7 +1,7 @@
 """`DatasetInfo`: what holds for all rows of a dataset, and its file `tokaudio.json`.
 
 The file is that of a layout (`tokaudio.layouts.file`) with a section `dataset`, and has the layout and the vocabulary
-only where rows hold ids; `docs/corpus/tokaudio-json.md` describes it. This module does not import torch.
+only where rows hold ids; `docs/corpus/formats.md` describes it. This module does not import torch.
 """
 
 from __future__ import annotations
