@@ -27,7 +27,7 @@ from tokaudio.probes.chance import chance_band
 from tokaudio.probes.resampling import ROUNDS, draw_groups, resampled
 from tokaudio.probes.statistics import compare, difference, interval
 
-SIMULATIONS, RUNS = 500, 200
+SIMULATIONS, RUNS = 500, 500
 PAIR_ROUNDS = 300
 """Draws for scored pairs, which take a hundred times as long as sums."""
 
@@ -91,9 +91,11 @@ def coverage_section(simulations: int) -> str:
 def tasks() -> dict[str, Probed]:
     """Return the tasks on which tokenizers are compared."""
     return {
-        "28 speakers of 40 items": Probed(speakers=28, own_spread=0.2),
-        "12 speakers of 40 items": Probed(own_spread=0.2),
-        "12 speakers of 40 items, runs unlike": Probed(own_spread=0.2, run_spread=0.3),
+        "28 speakers, runs 1 point apart": Probed(speakers=28, own_spread=0.2, run_spread=0.05),
+        "28 speakers, runs 2 points apart": Probed(speakers=28, own_spread=0.2),
+        "the same, 10 runs": Probed(speakers=28, own_spread=0.2, runs=10),
+        "12 speakers, runs 1 point apart": Probed(own_spread=0.2, run_spread=0.05),
+        "12 speakers, runs 6 points apart": Probed(own_spread=0.2, run_spread=0.3),
     }
 
 
@@ -117,10 +119,11 @@ def comparisons_section(runs: int) -> str:
         "## Probes: are equal tokenizers left alone, and unequal ones told apart?",
         "",
         machine_line(("numpy",), threads=1),
-        f"{runs} simulations each, 5 runs of a probe on each tokenizer, true accuracy 75 % (and 80 %). Tokenizers "
-        "share speakers and seeds; each has its own weakness for some speakers (0.2 of log odds) and its own "
-        "luck of seeds (0.1, or 0.3 where runs are unlike). Share of simulations in which a difference is declared "
-        "at 5 %:",
+        f"{runs} simulations each, 5 runs of a probe on each tokenizer where nothing else is said, 40 items of each "
+        "speaker, true accuracy 75 % (and 80 %). Tokenizers share speakers and seeds; each has its own weakness for some "
+        "speakers (0.2 of log odds) and its own luck of seeds (a standard deviation of so many points). Share of "
+        f"simulations in which a difference is declared at 5 %; 5.0 % is uncertain by "
+        f"{200 * np.sqrt(0.95 * 0.05 / runs):.1f} points either way:",
         "",
         "| task | equal, two | equal, any pair of six (Holm) | 5 points apart |",
         "|---|---|---|---|",
