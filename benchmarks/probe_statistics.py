@@ -120,8 +120,8 @@ def comparisons_section(runs: int) -> str:
         "",
         machine_line(("numpy",), threads=1),
         f"{runs} simulations each, 5 runs of a probe on each tokenizer where nothing else is said, 40 items of each "
-        "speaker, true accuracy 75 % (and 80 %). Tokenizers share speakers and seeds; each has its own weakness for some "
-        "speakers (0.2 of log odds) and its own luck of seeds (a standard deviation of so many points). Share of "
+        "speaker, true accuracy 75 % (and 80 %). Tokenizers share speakers and seeds; each has its own weakness for "
+        "some speakers (0.2 of log odds) and its own luck of seeds (a standard deviation of so many points). Share of "
         f"simulations in which a difference is declared at 5 %; 5.0 % is uncertain by "
         f"{200 * np.sqrt(0.95 * 0.05 / runs):.1f} points either way:",
         "",
