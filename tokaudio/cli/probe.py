@@ -15,7 +15,12 @@ Tasks = Annotated[
     str | None, typer.Option("--task", metavar="T,T,...", help="Tasks to run instead: ks, ic, sid, sv, lid, er, ...")
 ]
 Data = Annotated[
-    str, typer.Option("--data", metavar="DIR|MANIFEST", help="Labelled recordings; `quick` for those that ship.")
+    str,
+    typer.Option(
+        "--data",
+        metavar="DIR|MANIFEST|CORPUS:DIR",
+        help="Labelled recordings: `quick` for those that ship, a manifest, or a corpus such as librispeech:DIR.",
+    ),
 ]
 Output = Annotated[
     str | None, typer.Option("-o", "--output", metavar="OUT.json", help="Write the results to this file.")

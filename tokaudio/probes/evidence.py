@@ -10,6 +10,7 @@ afterwards, from the file of results and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -215,3 +216,24 @@ class Measure:
     def mean(self) -> float:
         """The score over all runs."""
         return float(self.values().mean())
+
+    def of_runs(self, places: Sequence[int]) -> Measure:
+        """Return the same metric over some of the runs, by their places.
+
+        Raises:
+            ProbeError: there is no such run.
+
+        Example:
+            >>> measure = Measure("accuracy", (7, 8), Sums(("ann",), [[[3]], [[4]]], [[[4]], [[4]]]))
+            >>> measure.of_runs([1]).seeds, measure.of_runs([1]).mean
+            ((8,), 1.0)
+        """
+        if not all(0 <= place < len(self.seeds) for place in places):
+            raise ProbeError(f"runs {list(places)} of {len(self.seeds)}; give places from 0")
+        chosen = list(places)
+        evidence = self.evidence
+        if isinstance(evidence, Sums):
+            kept: Sums | Pairs = Sums(evidence.groups, evidence.above[chosen], evidence.below[chosen])
+        else:
+            kept = Pairs(evidence.groups, evidence.left, evidence.right, evidence.scores[chosen])
+        return Measure(self.metric, tuple(self.seeds[place] for place in chosen), kept)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tokaudio.analysis.statistics.intervals import Interval
 from tokaudio.probes.chance import FEWEST_GROUPS, holm, permutation_p_value, require_level, require_paired
+from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import Measure, Sums
 from tokaudio.probes.resampling import ROUNDS, draw_groups, resampled
 
@@ -170,6 +171,32 @@ def compare(
         )
         for number, pair in enumerate(pairs)
     }
+
+
+def stable_order(first: Measure, second: Measure, *, sets: int = 5) -> bool:
+    """Return whether the same of two tokenizers is ahead in each of several sets of runs that share no seed.
+
+    Args:
+        first: the metric over all runs.
+        second: the same metric of the same groups and seeds.
+        sets: how many; each has as many runs as the others, and some at the end may be in none.
+
+    Raises:
+        ProbeError: if the two are not paired, or there are fewer runs than sets.
+
+    Example:
+        >>> items = np.full((2, 4, 1), 10.0)
+        >>> one, other = (Sums(tuple("abcd"), items - less, items) for less in ([[[1]], [[2]]], [[[2]], [[1]]]))
+        >>> stable_order(Measure("accuracy", (0, 1), one), Measure("accuracy", (0, 1), other), sets=2)
+        False
+    """
+    require_paired(first, second)
+    each = len(first.seeds) // sets
+    if not each:
+        raise ProbeError(f"{len(first.seeds)} runs make no {sets} sets; probe with more seeds")
+    parts = [range(each * number, each * (number + 1)) for number in range(sets)]
+    ahead = [np.sign(first.of_runs(part).mean - second.of_runs(part).mean) for part in parts]
+    return len(set(ahead)) == 1
 
 
 class _Error(NamedTuple):

@@ -21,6 +21,7 @@ from tokaudio.atomic import atomic_write, output_error
 from tokaudio.audio import read_audio
 from tokaudio.audio.manifest import MANIFEST_SUFFIXES, Recording, read_manifest
 from tokaudio.errors import one_line
+from tokaudio.probes.datasets import read_corpus
 from tokaudio.probes.errors import ProbeError
 
 QUICK = "quick"
@@ -56,8 +57,9 @@ def read_data(place: str | os.PathLike[str]) -> list[Recording]:
     """Return the recordings of a data set.
 
     Args:
-        place: `quick` for those that ship, a folder with `manifest.jsonl` (or .csv, .tsv), or a manifest. Manifests of
-            the labelled voices (columns `task` and `label`) are understood as they are.
+        place: `quick` for those that ship, `CORPUS:FOLDER` for a corpus in its official layout (see
+            [`CORPORA`][tokaudio.probes.datasets.CORPORA]), a folder with `manifest.jsonl` (or .csv, .tsv), or a
+            manifest. Manifests of the labelled voices (columns `task` and `label`) are understood as they are.
 
     Raises:
         ProbeError: there is no such thing.
@@ -68,6 +70,9 @@ def read_data(place: str | os.PathLike[str]) -> list[Recording]:
         >>> len({recording.speaker for recording in recordings})
         28
     """
+    corpus, colon, root = os.fspath(place).partition(":")
+    if colon and not Path(place).exists():
+        return read_corpus(corpus, root)
     path = shipped_folder() if os.fspath(place) == QUICK else Path(place)
     if path.is_dir():
         found = [path / f"manifest{suffix}" for suffix in MANIFEST_SUFFIXES if (path / f"manifest{suffix}").is_file()]

@@ -95,7 +95,7 @@ class ConformerBody(nn.Module):
         self,
         given: int,
         *,
-        width: int = 96,
+        width: int = 64,
         layers: int = 2,
         heads: int = 4,
         kernel: int = 15,

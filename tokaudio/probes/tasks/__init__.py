@@ -19,6 +19,7 @@ TASKS = {
     "er": "emotion",
     "events": "sound_events",
     "genre": "music_genre",
+    "lm": "language_model",
 }
 """Module of each task, by its name."""
 

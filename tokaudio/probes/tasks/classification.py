@@ -65,8 +65,9 @@ class Classification(Task):
 
     def _group(self, recording: Recording) -> str | None:
         found = fact(recording, self.apart)
-        # Sounds and music have no speakers: there, each recording or its source stands for itself.
-        return found or (fact(recording, "source") or recording.name if self.axis == "sound" else None)
+        # Sounds have no speakers, and speakers of corpora with a split of their own no texts: each stands for itself.
+        alone = self.axis == "sound" or (self.apart == "text" and "split" in recording.facts)
+        return found or (recording.name if alone else None)
 
     def runs(self, options: TaskOptions) -> int:
         """Return how many runs there are to do."""
@@ -75,7 +76,7 @@ class Classification(Task):
     def split(self, source: Extraction, chosen: Sequence[int], seed: int) -> Split:
         """Return the split of the chosen recordings for a seed, as numbers of recordings."""
         recordings = [source.recordings[number] for number in chosen]
-        found = official_split([one.facts.get("split") for one in recordings]) if self.apart == "speaker" else None
+        found = official_split([one.facts.get("split") for one in recordings])
         if found is None:
             fold = [one.facts.get("fold") for one in recordings] if self.apart == "speaker" else []
             test = (lambda number: fold[number] == "test") if any(one == "test" for one in fold) else None
