@@ -30,6 +30,7 @@ SCRIPTS = (
     "analysis",
     "analysis_increments",
     "robustness",
+    "probe_statistics",
 )
 
 

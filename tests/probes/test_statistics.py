@@ -17,7 +17,7 @@ from tokaudio.probes.chance import chance_band, holm, permutation_p_value
 from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import Measure, Pairs, Sums
 from tokaudio.probes.resampling import draw_groups, resampled
-from tokaudio.probes.statistics import compare, difference, interval
+from tokaudio.probes.statistics import compare, difference, interval, stable_order
 
 
 def sums(right: np.ndarray, items: float = 10.0, metric: str = "accuracy") -> Measure:
@@ -183,6 +183,22 @@ def test_all_pairs_are_corrected_for_their_number() -> None:
     assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
     assert [one.adjusted_p_value for one in found.values()] == holm([one.p_value for one in found.values()])
     assert [pair for pair, one in found.items() if one.significant] == [("a", "c"), ("b", "c")]
+
+
+def test_the_order_of_disjoint_seeds_is_stable_where_it_is_clear() -> None:
+    clear, better = (measure(share, seeds=10, seed=seed) for share, seed in ((0.5, 0), (0.9, 1)))
+    assert stable_order(clear, better) and stable_order(better, clear, sets=10)
+    # The same luck in every run, but for the last set, in which the other one is ahead.
+    right = np.full((10, 4), 5.0)
+    other = right - 1
+    other[8:] += 2
+    assert stable_order(sums(right), sums(other), sets=4) and not stable_order(sums(right), sums(other), sets=5)
+    with pytest.raises(ProbeError, match="10 runs make no 11 sets"):
+        stable_order(clear, better, sets=11)
+    with pytest.raises(ProbeError, match="places from 0"):
+        clear.of_runs([10])
+    voices = pairs(1.0, seeds=3)
+    assert voices.of_runs([2, 0]).values().tolist() == voices.values()[[2, 0]].tolist()
 
 
 @given(st.lists(st.floats(0, 1), max_size=8))

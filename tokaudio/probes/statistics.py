@@ -15,7 +15,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +24,10 @@ from tokaudio.probes.chance import FEWEST_GROUPS, holm, permutation_p_value, req
 from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import Measure, Sums
 from tokaudio.probes.resampling import ROUNDS, draw_groups, resampled
+from tokaudio.probes.uncertainty import standard_error
 
 Floats = NDArray[np.float64]
 _SHARES = ("accuracy", "balanced_accuracy", "eer", "min_dcf")
-_NOTHING = 1e-12
 _RATES = ("wer", "cer", "dwer", "bits_per_second", "mel_distance")
 
 
@@ -63,7 +62,7 @@ def interval(measure: Measure, *, level: float = 0.95, rounds: int = ROUNDS, see
     if measure.metric in _SHARES + _RATES and (value <= 0 or (measure.metric in _SHARES and value >= 1)):
         return _of_certainty(measure, value, level)
     drawn = resampled(measure, draw_groups(groups, rounds=rounds, seed=seed))
-    error = _error(measure.values(), drawn, groups)
+    error = standard_error(measure.values(), drawn, groups)
     reach = error.quantile(level) * error.standard
     if measure.metric in _SHARES:
         odds, steep = math.log(value / (1 - value)), value * (1 - value)
@@ -157,7 +156,7 @@ def compare(
     for one, other in pairs:
         values = measures[one].values() - measures[other].values()
         value = float(values.mean())
-        error = _error(values, drawn[one] - drawn[other], groups)
+        error = standard_error(values, drawn[one] - drawn[other], groups)
         reach = error.quantile(level) * error.standard
         intervals.append(Interval(value, value - reach, value + reach, level, groups))
         p_values.append(error.p_value(value))
@@ -197,66 +196,6 @@ def stable_order(first: Measure, second: Measure, *, sets: int = 5) -> bool:
     parts = [range(each * number, each * (number + 1)) for number in range(sets)]
     ahead = [np.sign(first.of_runs(part).mean - second.of_runs(part).mean) for part in parts]
     return len(set(ahead)) == 1
-
-
-class _Error(NamedTuple):
-    """The variance of a mean over runs, in two parts, each with its degrees of freedom."""
-
-    of_groups: float
-    groups_freedom: float
-    of_runs: float
-    runs_freedom: float
-
-    @property
-    def standard(self) -> float:
-        """The standard error."""
-        return math.sqrt(self.of_groups + self.of_runs)
-
-    def quantile(self, level: float) -> float:
-        """Return within how many standard errors the truth lies, so often as `level` says.
-
-        The mean of both quantiles of Student's t, weighted by the parts (Cochran and Cox 1950): a little too wide
-        rather than too narrow, unlike a number of degrees of freedom that is itself guessed from a handful of runs.
-        """
-        from scipy.special import stdtrit
-
-        total = self.of_groups + self.of_runs
-        if not total:
-            return 0.0
-        ends = [float(stdtrit(freedom, (1 + level) / 2)) for freedom in (self.groups_freedom, self.runs_freedom)]
-        return (self.of_groups * ends[0] + self.of_runs * ends[1]) / total
-
-    def p_value(self, value: float) -> float:
-        """Return how often a mean as far from 0 comes about where the true one is 0."""
-        if not self.standard:
-            return 1.0 if abs(value) < _NOTHING else 0.0
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            inside = self.quantile(middle) * self.standard < abs(value)
-            low, high = (middle, high) if inside else (low, middle)
-        return 1 - low
-
-
-def _error(values: Floats, drawn: Floats, groups: int) -> _Error:
-    """Return how far a mean over runs may be off, by the two-way components of variance.
-
-    Of scores `[N, R]` of R runs on the same N draws of G groups, the covariance of two runs is the variance due to
-    groups; what the variance of one run exceeds it by is due to groups and runs at once. The mean over runs holds the
-    former, and a share of 1 / R of the latter. The spread of the runs' values `[R]` holds the latter too, and what is
-    due to runs alone. Drawing n things from themselves spreads by (n - 1) / n too little.
-    """
-    runs = values.size
-    drawn = drawn[np.isfinite(drawn).all(axis=1)]
-    if len(drawn) < 2:
-        return _Error(math.inf, 1.0, 0.0, 1.0)
-    covariance = np.atleast_2d(np.cov(drawn, rowvar=False)) * groups / (groups - 1)
-    of_groups = max(0.0, float(covariance.mean()))
-    if runs == 1:
-        return _Error(of_groups, groups - 1.0, 0.0, 1.0)
-    of_both = (float(np.trace(covariance)) / runs - of_groups) / (runs - 1)
-    of_runs = max(0.0, float(values.var(ddof=1)) / runs - of_both)
-    return _Error(of_groups, groups - 1.0, of_runs, runs - 1.0)
 
 
 def _of_certainty(measure: Measure, value: float, level: float) -> Interval:
