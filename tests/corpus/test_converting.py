@@ -3,13 +3,12 @@
 import dataclasses
 import itertools
 import json
-import subprocess
-import sys
 
 import pytest
 
 from tests.corpus.support import tree
 from tests.storage.random_rows import example
+from tokaudio.cli import run
 from tokaudio.corpus.converting import convert_corpus, format_of
 from tokaudio.errors import CorpusError, OutputError, TokensError, UnknownNameError
 from tokaudio.storage.dataset_info import read_info, save_info
@@ -127,15 +126,12 @@ def test_a_damaged_shard_leaves_no_half_written_one(dataset, tmp_path, name):
     assert [path.name for path in (tmp_path / "a").iterdir()] == [f"part-00000{shard_format(name).suffix}"]
 
 
-def test_the_command(dataset, tmp_path):
-    command = [sys.executable, "-m", "tokaudio", "corpus", "convert", str(dataset)]
-    ran = subprocess.run(
-        [*command, str(tmp_path / "a"), "--to", "megatron", "--layout", "delay", "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(ran.stdout)["rows"] == 3
+def test_the_command(dataset, tmp_path, capsys):
+    command = ["corpus", "convert", str(dataset)]
+    assert run([*command, str(tmp_path / "a"), "--to", "megatron", "--layout", "delay", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 3
     assert format_of(tmp_path / "a").name == "megatron"
-    ran = subprocess.run([*command, str(tmp_path / "b"), "--to", "zarr"], capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert run([*command, str(tmp_path / "b"), "--to", "npz"]) == 0
+    assert "2 shards, 3 rows" in capsys.readouterr().out
+    assert run([*command, str(tmp_path / "c"), "--to", "zarr"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -95,7 +95,9 @@ def test_bytes_are_those_of_datatrove(tmp_path, name):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-@pytest.mark.parametrize(("size", "books", "kind"), [(2048, 31, "uint16"), (2048, 32, "int32"), (70_000, 1, "int32")])
+@pytest.mark.parametrize(
+    ("size", "books", "kind"), [(16_383, 4, "uint16"), (16_384, 4, "int32"), (2048, 31, "uint16"), (70_000, 1, "int32")]
+)
 def test_two_bytes_hold_ids_below_65536(tmp_path, size, books, kind):
     spec = TokenizerSpec("toy", "compression", 16_000, 320, (CodebookSpec(size),) * books)
     info, _ = laid_out("flatten", DatasetInfo(spec))

@@ -54,6 +54,11 @@ def test_frequencies_sum_to_a_power_of_two(counts):
     assert table.frequencies.min() >= 1
 
 
+def test_what_rounding_leaves_goes_to_the_first_of_the_greatest():
+    table = Table(np.arange(3), np.array([1, 3, 3]))
+    assert table.frequencies.tolist() == [2_396_745, 7_190_236, 7_190_235]
+
+
 @pytest.mark.parametrize("size", [2, 1024, 65_536])
 def test_codes_take_little_more_than_the_entropy(size):
     random = np.random.default_rng(1)

@@ -52,7 +52,7 @@ def _valid(depth: Array | None, k: int, stride: int) -> Any:
 
 
 def _table_numbers(table: Table) -> list[int]:
-    """Return a table as numbers: how many follow, then the count of each symbol, after 0 and a gap where there is one."""
+    """Return a table as numbers: how many follow, then the count of each symbol, behind 0 and a gap if need be."""
     numbers: list[int] = []
     for gap, count in zip(np.diff(table.symbols, prepend=-1).tolist(), table.counts.tolist(), strict=True):
         numbers += [count] if gap == 1 else [0, gap, count]
