@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tests.near import assert_near
-from tests.probes.tasks.test_tasks import FEW, run
+from tests.probes.tasks.test_tasks import ONE, run
 from tokaudio.probes.data.planted import PlantedSource
 from tokaudio.probes.models.fitting import seeded
 from tokaudio.probes.tasks.language_model import TokenModel
@@ -46,7 +46,7 @@ def test_frames_beyond_an_items_end_cost_nothing() -> None:
 
 def test_random_codes_cost_their_rate_and_planted_ones_less() -> None:
     source = PlantedSource(words=2, clean=0.9)
-    found = run("lm", source, FEW)
+    found = run("lm", source, ONE)
     assert found.measure.metric == "bits_per_second"
     random = found.references["random_tokens"].mean
     assert 0.95 * source.spec.bitrate_bps < random < 1.3 * source.spec.bitrate_bps

@@ -98,7 +98,11 @@ class PlantedSource:
         rows = [np.concatenate([np.eye(self._size)[:, row] for row in codes]) for codes in self._codes]
         return VectorInputs("continuous", rows)
 
-    embedded = log_mel = features
+    embedded = features
+
+    def log_mel(self) -> VectorInputs:
+        """Return the same vectors under another name."""
+        return VectorInputs("log_mel", self.features().items)
 
     def untrained(self) -> CodeInputs:
         """Return random codes."""
