@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _DARK, _DARKEST = 0.55, 0.73
+# Below this value, nothing is darkest.
+_LEAST_TOP = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def heat_map(
         title: what it shows.
         columns: their names.
         rows: values by name, one for each column.
-        top: the value that is darkest; None for the largest there is.
+        top: the value that is darkest; None for the largest there is, or 0.25, so that next to nothing stays pale.
 
     Example:
         >>> found = heat_map("Roles", ["0", "1"], {"pitch": [Shade(0.4, "0.40", ""), Shade(0.1, "0.10", "")]})
@@ -77,7 +79,7 @@ def heat_map(
         [(1.0, 'high'), (0.25, 'low')]
     """
     most = max((one.value for row in rows.values() for one in row if one.value is not None), default=0.0)
-    top = top or most or 1.0
+    top = top or max(most, _LEAST_TOP)
     shaded = tuple((name, tuple(_cell(one, top) for one in row)) for name, row in rows.items())
     return HeatMap(title, tuple(columns), shaded, top)
 

@@ -27,6 +27,9 @@ MEASURES = {
 """Sections of a report, and what they are called where one is missing."""
 
 
+_HALF = 0.5
+
+
 def highlights(document: Mapping[str, Any]) -> list[str]:
     r"""Return what is striking beside the roles, one sentence each.
 
@@ -78,16 +81,19 @@ def _of_swaps(found: Mapping[str, Any] | None) -> Iterator[str]:
     heard = [one for one in books if one["donor_nearer"] is not None and one["donor_nearer"]["value"] is not None]
     if heard:
         most = max(heard, key=lambda one: one["donor_nearer"]["value"])
-        share = percent(most["donor_nearer"]["value"])
+        share = most["donor_nearer"]["value"]
         yield (
-            f"Swapped between two sounds, codebook {most['codebook']} takes the voice along most: "
-            f"in {share} of cases what is heard is more like the voice that the codebook is from."
+            f"Put among the others of another sound, codebook {most['codebook']} takes the voice along in "
+            f"{percent(share)} of cases."
+            if share > _HALF
+            else f"No codebook alone takes the voice along to another sound: with codebook {most['codebook']}, most "
+            f"often, the voice is the donor's in {percent(share)} of cases."
         )
     read = [one for one in books if one["host_words"] is not None and one["host_words"]["value"] is not None]
     if read:
         most = max(read, key=lambda one: one["host_words"]["value"])
         yield (
-            f"The words suffer most when codebook {most['codebook']} is from another sound: "
+            f"Words suffer most where codebook {most['codebook']} is from another sound: "
             f"{percent(most['host_words']['value'])} word errors."
         )
 
