@@ -55,6 +55,18 @@ def test_tasks_share_the_shards_of_a_job(
     assert tree(tmp_path / "out") == tree(reference)
 
 
+def test_the_step_travels_to_slurm(tmp_path: Path, tokenize: TokenizeBatch) -> None:
+    """Only as far as this machine goes: the executor takes the step, and its pickle comes back. No cluster ran it."""
+    with quietly():
+        import dill
+        from datatrove.executor import SlurmPipelineExecutor
+
+        step = EncodeShards("out", "sounds", "sounds", tokenize)
+        executor = SlurmPipelineExecutor([step], 64, time="1:00:00", partition="cpu", logging_dir=str(tmp_path))
+        assert (executor.world_size, executor.pipeline) == (64, [step])
+        assert dill.loads(dill.dumps(executor)).pipeline == [step]
+
+
 def test_a_job_of_other_options_is_refused(tmp_path: Path, sounds: Path, tokenize: TokenizeBatch) -> None:
     encode_here(sounds, tmp_path / "out", tokenize)
     with quietly(), pytest.raises(CorpusError, match="other"):
