@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from tokaudio.probes.evidence import Measure, Pairs, Sums
 
 Floats = NDArray[np.float64]
+POINTS, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,8 @@ class Probed:
 
     def truth(self, share: float | None = None) -> float:
         """Return the share of right answers over all speakers and runs, by Gauss-Hermite quadrature."""
-        points, weights = np.polynomial.hermite_e.hermegauss(80)
         spread = math.sqrt(self.speaker_spread**2 + self.own_spread**2 + self.run_spread**2)
-        return float((weights / weights.sum()) @ (1 / (1 + np.exp(-(odds(share or self.share) + spread * points)))))
+        return float(WEIGHTS @ (1 / (1 + np.exp(-(odds(share or self.share) + spread * POINTS)))))
 
     def share_for(self, truth: float) -> float:
         """Return the share of the middle speaker for which `truth` comes out."""
