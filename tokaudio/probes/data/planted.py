@@ -106,7 +106,7 @@ class PlantedSource:
 
     def untrained(self) -> CodeInputs:
         """Return random codes."""
-        return self.random(1)
+        return CodeInputs("untrained_encoder", self.random(1).items, self.spec.codebook_sizes)
 
     def random(self, seed: int = 0) -> CodeInputs:
         """Return random codes."""

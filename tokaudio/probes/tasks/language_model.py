@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -128,9 +129,7 @@ class LanguageModel(Task):
                 break
             for name in ("tokens", "random_tokens") if not bits["tokens"] else ("tokens",):
                 inputs = source.codes() if name == "tokens" else source.random()
-                found = readings.run(
-                    inputs, seed, "plain", lambda i=inputs, s=seed: self._bits(source, i, splits[s], s)
-                )  # type: ignore[misc]
+                found = readings.run(inputs, seed, "plain", partial(self._bits, source, inputs, splits[seed], seed))
                 bits[name][seed] = found
         owners = [speakers[number] for number in first.test]
         seconds = np.array([source.seconds[number] for number in first.test])
@@ -183,8 +182,8 @@ class LanguageModel(Task):
 def _measure(bits: dict[int, Floats], owners: Sequence[str], seconds: Floats) -> Measure:
     groups = sorted(set(owners))
     place = np.array([groups.index(owner) for owner in owners])
-    above = np.stack([np.bincount(place, row, len(groups)) for row in bits.values()])[..., None]
-    below = np.broadcast_to(np.bincount(place, seconds, len(groups))[None, :, None], above.shape)
+    above = np.stack([np.bincount(place, row, len(groups)).astype(np.float64) for row in bits.values()])[..., None]
+    below = np.broadcast_to(np.bincount(place, seconds, len(groups)).astype(np.float64)[None, :, None], above.shape)
     return Measure("bits_per_second", tuple(bits), Sums(tuple(groups), above, below))
 
 
