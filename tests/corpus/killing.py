@@ -1,7 +1,7 @@
 """Jobs that are killed: children of a process that has everything loaded, so that a death costs milliseconds.
 
 Run as a program, it prints what it did, as one line of JSON, and ends with 1 where a resumed job is not what it should
-be: `python -m tests.corpus.killing FOLDER SOUNDS TOKENIZER --random 30 --steps`.
+be: `python -m tests.corpus.killing FOLDER SOUNDS --random 30 --steps`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.corpus.support import tree
+from tests.corpus.toy import loudness
 from tokaudio.corpus.job import Job
 from tokaudio.corpus.plan import Sharding
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
@@ -133,7 +134,7 @@ def occurrences(total: int) -> list[int]:
 def main() -> int:
     """Kill as the arguments say."""
     parser = argparse.ArgumentParser()
-    for name in ("folder", "sounds", "tokenizer"):
+    for name in ("folder", "sounds"):
         parser.add_argument(name)
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--steps", action="store_true")
@@ -142,9 +143,7 @@ def main() -> int:
     parser.add_argument("--form", default="parquet")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    victims = Victims(
-        Path(given.folder), Path(given.sounds), TokenizeBatch(given.tokenizer), given.items, shard_format(given.form)
-    )
+    victims = Victims(Path(given.folder), Path(given.sounds), loudness(), given.items, shard_format(given.form))
     wrong: list[str] = []
     steps = deaths = 0
     for name, total in victims.names.items() if given.steps else ():

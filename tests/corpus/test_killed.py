@@ -8,20 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tokaudio.corpus.tokenize_batch import TokenizeBatch
-
 ROOT = Path(__file__).parents[2]
 STEPS = {"listed", "begun with", "begun", "written", "flushed", "renamed", "synced", "journalled", "compacted"}
 
 
-def test_whoever_is_killed_wherever_the_result_is_the_same(
-    tmp_path: Path, sounds: Path, tokenize: TokenizeBatch
-) -> None:
-    command = [sys.executable, "-m", "tests.corpus.killing", str(tmp_path), str(sounds), tokenize.tokenizer]
-    command += ["--steps", "--random", "8", "--items", "10", "--together", "2", "8"]
+def test_whoever_is_killed_wherever_the_result_is_the_same(tmp_path: Path, sounds: Path) -> None:
+    command = [sys.executable, "-m", "tests.corpus.killing", str(tmp_path), str(sounds)]
+    command += ["--steps", "--random", "30", "--items", "10", "--together", "2", "8"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
     assert set(told["names"]) > STEPS and told["wrong"] == []
-    assert told["steps"] >= 18 and told["random"] == 8
+    assert told["steps"] >= 18 and told["random"] == 30

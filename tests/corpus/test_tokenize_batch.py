@@ -18,7 +18,7 @@ from tests.corpus.support import RATE
 from tests.tokenizers.conftest import make_codec
 from tokaudio.corpus import tokenize_batch
 from tokaudio.corpus.tokenize_batch import TokenizeBatch, length_buckets
-from tokaudio.errors import AudioError, CheckpointError
+from tokaudio.errors import AudioError, CheckpointError, MissingDependencyError
 from tokaudio.tokenizers import Tokenizer
 from tokaudio.tokens import Tokens
 
@@ -34,7 +34,7 @@ def alone(clip: np.ndarray, rate: int = RATE) -> np.ndarray:
     return make_codec().encode(clip, rate).codes[0].numpy()
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=9), st.sampled_from([0.01, 0.2, 60.0]))
 def test_codes_do_not_depend_on_the_batch(tokenize: TokenizeBatch, lengths: list[int], seconds: float) -> None:
     given = clips(*lengths)
@@ -157,4 +157,7 @@ def test_fewer_codebooks_and_layers(tokenize: TokenizeBatch) -> None:
     assert np.array_equal(out["codes"][0], alone(clip)[:2])
     with pytest.raises(CheckpointError, match="has no layers to choose"):
         TokenizeBatch(tokenize.tokenizer, layers=(1,)).load()
+    for device in ("cuda:99", "nonsense"):
+        with pytest.raises(MissingDependencyError, match=f"device {device}: cannot be used here .*; use auto or cpu"):
+            TokenizeBatch(tokenize.tokenizer, device=device).load()
     assert TokenizeBatch(tokenize.tokenizer, device="auto").load().device.type in ("cpu", "cuda")

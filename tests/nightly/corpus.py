@@ -26,6 +26,7 @@ from tests.corpus.engines.test_local import ENVIRONMENT, alive, children, comman
 from tests.corpus.killing import Victims, occurrences
 from tests.corpus.support import encode_here, tree, write_sounds, write_tokenizer
 from tests.corpus.test_verify import bits, flip
+from tests.corpus.toy import loudness
 from tokaudio.corpus.repair import repair_corpus
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
 from tokaudio.corpus.verify import verify_corpus
@@ -38,7 +39,7 @@ ANSWER_SECONDS = 5.0
 
 def kills(folder: Path, sounds: Path, tokenize: TokenizeBatch) -> dict[str, object]:
     """Kill at each named step, and at random moments."""
-    victims = Victims(folder, sounds, tokenize, ITEMS, shard_format("parquet"))
+    victims = Victims(folder, sounds, loudness(), ITEMS, shard_format("parquet"))
     steps = [(name, count) for name, total in victims.names.items() for count in occurrences(total)]
     wrong = [f"{name} {count}" for name, count in steps if not victims.killed_at(name, count)]
     moments, in_time = random.Random(1), 0
@@ -53,7 +54,7 @@ def kills(folder: Path, sounds: Path, tokenize: TokenizeBatch) -> dict[str, obje
 
 def together(folder: Path, sounds: Path, tokenize: TokenizeBatch) -> dict[str, object]:
     """Let two and eight processes work on one output."""
-    victims = Victims(folder, sounds, tokenize, ITEMS, shard_format("parquet"))
+    victims = Victims(folder, sounds, loudness(), ITEMS, shard_format("parquet"))
     counts = [2, 8] * ROUNDS
     return {"rounds": len(counts), "wrong": [str(count) for count in counts if not victims.together(count)]}
 

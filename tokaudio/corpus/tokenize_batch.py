@@ -193,7 +193,7 @@ def length_buckets(lengths: Mapping[int, int], budget: int) -> list[list[int]]:
 def _load(name: str, layers: tuple[int, ...] | None, device: str) -> Tokenizer:
     import torch
 
-    from tokaudio.errors import CheckpointError, one_line
+    from tokaudio.errors import CheckpointError, MissingDependencyError, one_line
     from tokaudio.tokenizers import Tokenizer
     from tokaudio.tokenizers.semantic import SemanticTokenizer
 
@@ -204,7 +204,12 @@ def _load(name: str, layers: tuple[int, ...] | None, device: str) -> Tokenizer:
         tokenizer = tokenizer.keep_layers(layers)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return tokenizer.to(device)
+    try:
+        return tokenizer.to(device)
+    except (RuntimeError, AssertionError) as error:
+        # torch says in many ways that it knows no such device, or finds none.
+        problem = f"cannot be used here ({str(error).splitlines()[0]:.100})"
+        raise MissingDependencyError(one_line(f"device {device}", problem, "use auto or cpu")) from error
 
 
 def _rates(batch: Mapping[str, Sequence[Any]]) -> list[int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from tokaudio.corpus.ranks import Rank
 from tokaudio.corpus.reading import prefetched, read_clip, segment_blocks
 from tokaudio.corpus.shards import is_intact, remove_temporaries, shard_name, write_rows
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
-from tokaudio.errors import HubError, MissingDependencyError, TokaudioError, describe, is_out_of_memory
+from tokaudio.errors import HubError, MissingDependencyError, OutputError, TokaudioError, describe, is_out_of_memory
 from tokaudio.storage.dataset_info import DatasetInfo
 from tokaudio.storage.formats import ShardFormat
 from tokaudio.storage.rows import TokenRow
@@ -109,7 +110,10 @@ class Worker:
         rows, failed = self.encode([one for one in inputs if one.key not in kept])
         rows |= kept
         ordered = [rows[one.key] for one in inputs if one.key in rows]
-        files = write_rows(job.folder / name, self.form, ordered, info, step=job.step)
+        try:
+            files = write_rows(job.folder / name, self.form, ordered, info, step=job.step)
+        except OutputError as error:
+            raise self._with_need(error) from error
         record = ShardRecord(
             shard,
             files,
@@ -120,6 +124,18 @@ class Worker:
         )
         with job.locks.whole():
             job.journal.add(record)
+
+    def _with_need(self, error: OutputError) -> OutputError:
+        """Return the error of a full disk with what the rest of the job will need, by what is done of it."""
+        done = self.job.journal.done.values()
+        size = sum(size for record in done for _, size, _ in record.files)
+        inputs = sum(record.rows + len(record.failed) for record in done)
+        if error.errno != errno.ENOSPC or not size:
+            return error
+        need = size / inputs * (self.job.plan.header["inputs"] - inputs)
+        full = OutputError(f"{str(error).partition('; ')[0]}; free about {need / 1e6:,.1f} MB, or write elsewhere")
+        full.errno = error.errno
+        return full
 
     def _kept(self, shard: int) -> dict[str, TokenRow]:
         """Return the rows of a shard that is done once more for its failures, if it is as it was written."""
