@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,35 @@ class ToneTokenizer(Tokenizer):
         return sum(table[codes[:, k]].transpose(1, 2) for k, table in enumerate(self.codebooks()[: codes.shape[1]]))
 
     def _streaming(self, num_codebooks: int) -> Streaming:
-        raise NotImplementedError
+        def encode(samples: Tensor) -> Tensor:
+            return self._encode(samples, num_codebooks)
+
+        def decode(codes: Tensor) -> Tensor:
+            return self._decode(codes, codes.shape[1] * HOP)
+
+        no_codes, no_sound = torch.zeros(num_codebooks, 0, dtype=torch.int64), torch.zeros(1, 0)
+        return Streaming(FrameStream(encode, HOP, no_codes), FrameStream(decode, 1, no_sound))
+
+
+class FrameStream:
+    """Whole frames of what arrives, each for itself; the rest at the end."""
+
+    def __init__(self, run: Callable[[Tensor], Tensor], size: int, nothing: Tensor) -> None:
+        self.run, self._size, self._nothing = run, size, nothing
+        self._held: list[Tensor] = []
+        self.pushed = 0
+        self.extras: Mapping[str, Tensor] = {}
+
+    def push(self, piece: Tensor) -> Tensor:
+        self.pushed += piece.shape[1]
+        held = torch.cat([*self._held, piece], dim=1)
+        whole = held.shape[1] // self._size * self._size
+        self._held = [held[:, whole:]]
+        return self.run(held[:, :whole]) if whole else self._nothing
+
+    def flush(self) -> Tensor:
+        rest, self._held = torch.cat(self._held, dim=1) if self._held else self._nothing, []
+        return self.run(rest) if rest.shape[1] else self._nothing
 
 
 def melody(tones: list[int], levels: list[int], frames: int = 10) -> Tensor:

@@ -43,7 +43,8 @@ def test_token_files_need_no_tokenizer(place: Path, cli: Cli) -> None:
     bare = cli("analyze", "tokens/0.npz", "tokens/1.npz")
     assert bare.code == 0 and bare.out.startswith("There was no sound")
     assert bare.out.splitlines()[-1].startswith("analysed 2 recordings")
-    assert "leave it out" in cli("analyze", "tokens", "--max-minutes", "1").failure
+    for option in ("--max-minutes", "--swap-pairs"):
+        assert f"{option}: is of no use with saved tokens" in cli("analyze", "tokens", option, "1").failure
 
 
 def test_a_dataset_is_read_and_its_columns_are_labels(tmp_path: Path, cli: Cli) -> None:

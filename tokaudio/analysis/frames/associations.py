@@ -10,6 +10,7 @@ is to know. Labels of whole recordings (speaker, language, emotion) last long; t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -49,15 +50,8 @@ class Association:
 
     @property
     def score(self) -> float:
-        """The share of what there is to know that the codes tell, its bias taken off, from 0 to 1.
-
-        That of the interval, if there is one; but never more than what is left beyond the shuffled floor, which for
-        labels of whole recordings is the larger correction.
-        """
-        if self.interval is None:
-            return self.information.share
-        share = self.interval.share.value
-        return min(share, self.information.share) if self.attribute in LASTING else share
+        """The share of what there is to know that the codes tell, its bias taken off, from 0 to 1."""
+        return self.information.share if self.interval is None else self.interval.share.value
 
     @property
     def bits(self) -> float:
@@ -174,10 +168,24 @@ def _association(
     known = labels >= 0
     values = frames.columns[name]
     tables = [contingency(codes[own], labels[own]) for own in frames.slices if bool(known[own].any())]
+    information = evaluate(codes, labels, seed=seed, repeats=repeats, runs=name in LASTING)
+    interval = information_interval(tables, seed=seed) if len(tables) >= FEWEST_GROUPS else None
+    if interval is not None and name in LASTING:
+        interval = _at_most(interval, information.share)
     return Association(
         number,
         name,
-        evaluate(codes, labels, seed=seed, repeats=repeats, runs=name in LASTING),
-        information_interval(tables, seed=seed) if len(tables) >= FEWEST_GROUPS else None,
+        information,
+        interval,
         variance_explained(codes[known], values[known], frames.folds[known]) if values.dtype.kind == "f" else None,
     )
+
+
+def _at_most(interval: InformationInterval, most: float) -> InformationInterval:
+    """Return an interval whose share is no more than what is left beyond the shuffled floor.
+
+    For labels of whole recordings the floor is the larger correction; the interval then reaches down to the share.
+    """
+    share = interval.share
+    lower = dataclasses.replace(share, value=min(share.value, most), low=min(share.low, most))
+    return dataclasses.replace(interval, share=lower)
