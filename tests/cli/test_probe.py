@@ -21,7 +21,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for one in read_data("quick"):
         if one.speaker in VOICES and one.facts.get("keyword") in ("yes", "seven"):
             shutil.copy(one.path, folder / one.path.name)
-            rows.append({"path": one.path.name, **one.facts})
+            rows.append({**one.facts, "path": one.path.name})
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
 
