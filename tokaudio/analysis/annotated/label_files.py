@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -36,6 +37,7 @@ _TIERS = {
 }
 
 Row = tuple[float, float, str]
+Parsed = TypeVar("Parsed")
 
 
 def tier_kind(name: str) -> str | None:
@@ -134,17 +136,15 @@ def read_ctm(path: str | os.PathLike[str]) -> dict[str, Segments]:
         ...     read_ctm(file)["a"].ends.round(3).tolist()
         [0.3, 0.7]
     """
+
+    def row(parts: list[str]) -> tuple[str, Row]:
+        start = float(parts[2])
+        return parts[0], (start, start + float(parts[3]), parts[4])
+
     rows: dict[str, list[Row]] = {}
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith(";;"):
-            continue
-        parts = line.split()
-        try:
-            start, length, name = float(parts[2]), float(parts[3]), parts[4]
-        except (ValueError, IndexError):
-            remedy = "a line is RECORDING CHANNEL START DURATION NAME, such as 'a 1 0.25 0.1 yes'"
-            raise AnalysisError(one_line(path, f"line {number} is {line[:40]!r}", remedy)) from None
-        rows.setdefault(parts[0], []).append((start, start + length, name))
+    form = "RECORDING CHANNEL START DURATION NAME, such as 'a 1 0.25 0.1 yes'"
+    for recording, one in _parsed(path, row, form):
+        rows.setdefault(recording, []).append(one)
     if not rows:
         raise AnalysisError(one_line(path, "holds no label", "give a file with at least one"))
     return {name: segments_of(own, path) for name, own in rows.items()}
@@ -164,16 +164,13 @@ def read_htk(path: str | os.PathLike[str]) -> Segments:
         ...     read_htk(file).ends.round(3).tolist()
         [0.3, 0.45]
     """
-    rows: list[Row] = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        parts = line.split()
-        if not parts:
-            continue
-        if len(parts) < 3 or not (parts[0].isdecimal() and parts[1].isdecimal()):
-            remedy = "a line is START END NAME in units of 100 ns, such as '0 3000000 a'"
-            raise AnalysisError(one_line(path, f"line {number} is {line[:40]!r}", remedy))
-        rows.append((int(parts[0]) * _HTK_UNIT, int(parts[1]) * _HTK_UNIT, parts[2]))
-    return segments_of(rows, path)
+
+    def row(parts: list[str]) -> Row:
+        if not (parts[0].isdecimal() and parts[1].isdecimal()):
+            raise ValueError
+        return int(parts[0]) * _HTK_UNIT, int(parts[1]) * _HTK_UNIT, parts[2]
+
+    return segments_of(list(_parsed(path, row, "START END NAME in units of 100 ns, such as '0 3000000 a'")), path)
 
 
 def read_label_file(
@@ -237,6 +234,18 @@ def _tiers(tiers: Mapping[str, Segments], path: str | os.PathLike[str], wanted: 
         remedy = "name a tier phones or words"
         raise AnalysisError(one_line(path, f"has only tiers {', '.join(map(repr, tiers))}", remedy))
     return found
+
+
+def _parsed(path: str | os.PathLike[str], parse: Callable[[list[str]], Parsed], form: str) -> Iterator[Parsed]:
+    """Yield what is made of the words of each line; empty lines, and comments from ;; on, say nothing."""
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        parts = line.split()
+        if not parts or parts[0].startswith(";;"):
+            continue
+        try:
+            yield parse(parts)
+        except (ValueError, IndexError):
+            raise AnalysisError(one_line(path, f"line {number} is {line[:40]!r}", f"a line is {form}")) from None
 
 
 def _text(path: str | os.PathLike[str]) -> str:
