@@ -46,7 +46,7 @@ def _root() -> None:
     """
 
 
-_WITH_EXIT_CODES = ("encode", "decode", "fit-kmeans", "layers", "analyze", "compare", "leaderboard", "train")
+_WITH_EXIT_CODES = ("encode", "decode", "fit-kmeans", "layers", "analyze", "compare", "leaderboard", "probe", "train")
 for _name, _command in (
     ("encode", encode),
     ("decode", decode),
