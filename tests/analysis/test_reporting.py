@@ -81,7 +81,12 @@ def test_sound_with_labels_becomes_a_report(tmp_path: Path, codec: Tokenizer, mo
     assert phone is not None and phone.score > 0.3
     assert any(note.startswith("11 recordings are few") for note in found.notes)
     assert any(note.startswith("1 recordings could not be read") for note in found.notes)
-    assert set(found.sections) == SECTIONS and all(found.sections.values())
+    # Swaps were not asked for.
+    assert set(found.sections) == SECTIONS | {"swaps"}
+    assert [name for name, section in found.sections.items() if section is None] == ["swaps"]
+    assert found.held is not None and set(found.held.sounds) <= {
+        (one.codebook, one.code) for book in found.sections["prototypes"].codebooks for one in book
+    }
     document = found.to_dict()["sections"]
     assert len(document["prototypes"]["codebooks"]) == len(document["maps"]["rows"]) == 2
     assert document["prototypes"]["codebooks"][0][0]["phones"]
