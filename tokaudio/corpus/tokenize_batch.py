@@ -47,8 +47,8 @@ class TokenizeBatch:
 
     Example:
         >>> out = TokenizeBatch("mini-codec")({"audio": [np.zeros(16_000, np.float32)], "sample_rate": [16_000]})
-        >>> {name: np.shape(value[0]) for name, value in out.items()}
-        {'codes': (8, 50), 'num_frames': (), 'num_samples': (), 'error': ()}
+        >>> out["codes"][0].shape, int(out["num_samples"][0]), out["error"]
+        ((8, 50), 16000, [None])
     """
 
     tokenizer: str = "mini-codec"
