@@ -46,5 +46,5 @@ def test_analyze_writes_a_page_with_sound(place: Path, cli: Cli) -> None:
     command = ("analyze", "data/all.csv", "-t", "mini-semantic", "--intervention-seconds", "0", "-q", "-o")
     assert cli(*command, "out.html").code == 0
     page = (place / "out.html").read_text(encoding="utf-8")
-    assert "data:audio/flac;base64," in page and "Not measured: ablation by decoding, robustness." in page
+    assert "data:audio/flac;base64," in page and "ablation by decoding, swapped codebooks, robustness." in page
     assert cli(*command, "out.html").code == 2 and cli(*command, "none/out.html").code == 2
