@@ -25,7 +25,9 @@ from tokaudio.storage.rows import TokenRow, checked
 CHECKSUM = "crc32"
 LIST = "rows.jsonl"
 MAX_FACTS_BYTES = 2**24
-_MAX_NAME = 80
+MAX_NAME = 80
+# Of a name that was too long: its beginning, `~`, and a digest.
+SHORTENED_NAME = 41
 
 
 def damaged(path: object, detail: str, error: BaseException | None = None) -> NoReturn:
@@ -69,17 +71,21 @@ def read_shard_info(folder: str | os.PathLike[str], name: str = FILE_NAME) -> Da
         return parse_shard_info(file, stream.read(MAX_INFO_BYTES))
 
 
-def member_name(key: str) -> str:
+def member_name(key: str, *, longest: int = MAX_NAME) -> str:
     """Return the name of a file for a key: ASCII without dots and slashes, the same for no two keys of one shard.
+
+    Args:
+        key: of the row.
+        longest: characters that the name may have, `SHORTENED_NAME` at least.
 
     Example:
         >>> member_name("a/b.wav"), member_name("größe")
         ('a%2Fb%2Ewav', 'gr%C3%B6%C3%9Fe')
     """
     name = quote(key, safe="").replace(".", "%2E").replace("~", "%7E")
-    if len(name) <= _MAX_NAME:
+    if len(name) <= longest:
         return name
-    return f"{name[:40].rpartition('%')[0] or name[:40]}~{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+    return f"{name[:16].rpartition('%')[0] or name[:16]}~{hashlib.sha256(key.encode()).hexdigest()[:24]}"
 
 
 def facts_of(row: TokenRow) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tokaudio.storage._safe_npz import open_regular
 
 _BLOCK = 512
 _MAX_MEMBER = 2**31
+MAX_MEMBER_NAME = 100
 
 
 class TarWriter:

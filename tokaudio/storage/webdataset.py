@@ -9,7 +9,7 @@
 | `NAME.json` | the facts of the row (`tokaudio.storage._facts`), its columns and `crc32` |
 
 NAME is the key with all but letters, digits, `-` and `_` percent-encoded, as WebDataset cuts names at the first dot;
-where that gives more than 80 characters, its beginning and a digest.
+where that gives more than 80 characters, or more than 100 with the longest ending, its beginning and a digest.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pathlib import Path
 
 from tokaudio.errors import TokensError
 from tokaudio.storage._facts import (
+    MAX_NAME,
+    SHORTENED_NAME,
     array_names,
     arrays_of,
     damaged,
@@ -33,7 +35,7 @@ from tokaudio.storage._facts import (
     to_json,
 )
 from tokaudio.storage._npy import NpyError, from_npy, to_npy
-from tokaudio.storage._tar import TarWriter, read_tar
+from tokaudio.storage._tar import MAX_MEMBER_NAME, TarWriter, read_tar
 from tokaudio.storage.dataset_info import FILE_NAME, DatasetInfo, info_bytes
 from tokaudio.storage.rows import TokenRow, checked_rows, distinct
 
@@ -45,8 +47,9 @@ def write_shard(path: str | os.PathLike[str], rows: Iterable[TokenRow], info: Da
     with Path(path).open("wb") as stream:
         tar = TarWriter(stream)
         tar.add(INFO_MEMBER, info_bytes(shard_info(info)))
+        longest = _longest_name(info)
         for row in checked_rows(rows, info):
-            name = member_name(row.key)
+            name = member_name(row.key, longest=longest)
             for part, array in arrays_of(row).items():
                 tar.add(f"{name}.{part}.npy", to_npy(array))
             tar.add(f"{name}.json", to_json(facts_of(row)))
@@ -63,8 +66,20 @@ def read_shard(path: str | os.PathLike[str]) -> Iterator[TokenRow]:
     yield from distinct(_rows(path, members, info))
 
 
+def _endings(info: DatasetInfo) -> list[str]:
+    return [*(f".{part}.npy" for part in array_names(info)), ".json"]
+
+
+def _longest_name(info: DatasetInfo) -> int:
+    """Return how long names may be before the longest of their endings, as tar has room for 100 characters."""
+    ending = max(_endings(info), key=len)
+    if len(ending) + SHORTENED_NAME > MAX_MEMBER_NAME:
+        raise TokensError(f"the extra {ending[7:-4]!a:.60} has too long a name for WebDataset; shorten it")
+    return min(MAX_NAME, MAX_MEMBER_NAME - len(ending))
+
+
 def _rows(path: str | os.PathLike[str], members: Iterator[tuple[str, bytes]], info: DatasetInfo) -> Iterator[TokenRow]:
-    parts = [*(f".{part}.npy" for part in array_names(info)), ".json"]
+    parts, longest = _endings(info), _longest_name(info)
     for first, content in members:
         stem = first.removesuffix(parts[0])
         found = {first.removeprefix(stem): content}
@@ -77,6 +92,6 @@ def _rows(path: str | os.PathLike[str], members: Iterator[tuple[str, bytes]], in
             row = row_of(from_json(found[".json"]), arrays, info)
         except (NpyError, TokensError) as error:
             damaged(path, str(error).partition("; ")[0], error)
-        if member_name(row.key) != stem:
+        if member_name(row.key, longest=longest) != stem:
             damaged(path, f"the row {row.key!a:.40} has the name of another")
         yield row
