@@ -45,7 +45,7 @@ def cut(source: Path, target: Path) -> None:
 
 
 BAD: dict[str, tuple[Callable[[Path, Path], object], str]] = {
-    "forged shape": (forged_shape, "shape of 'codes.npy'"),
+    "forged shape": (forged_shape, "'codes.npy' has a shape that does not match"),
     "pickle": (pickled, "pickle"),
     "cut": (cut, "damaged"),
     "empty": (lambda source, target: target.write_bytes(b""), "empty"),

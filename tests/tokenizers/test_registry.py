@@ -26,7 +26,7 @@ def test_names_are_filtered_by_kind():
 
 
 def test_unknown_names_are_answered_with_those_that_exist():
-    with pytest.raises(UnknownNameError, match=r"'nope'; there are .*mini-codec"):
+    with pytest.raises(UnknownNameError, match=r"'nope'; .*mini-codec.* ship, `tokaudio list` shows all"):
         tokenizer_spec("nope")
     with pytest.raises(UnknownNameError, match=r"'nope'; there are .*spectral-codec"):
         make_untrained({"family": "nope"})
