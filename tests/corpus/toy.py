@@ -32,10 +32,7 @@ class Loudness(Tokenizer):
         code = torch.bucketize(3 * frames.abs().mean(1), self.steps)
         return torch.stack([code, 15 - code, code // 2])[:num_codebooks]
 
-    def _decode(self, codes: Tensor, num_samples: int) -> Tensor:
-        raise NotImplementedError
-
-    _features = _embed = _streaming = None  # type: ignore[assignment]
+    _decode = _features = _embed = _streaming = None  # type: ignore[assignment]
 
     def codebooks(self) -> list[Tensor]:
         return [self.steps[:, None]] * 3

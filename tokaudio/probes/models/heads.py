@@ -10,6 +10,8 @@ version of the probes: [`PROBE_VERSION`][tokaudio.probes.PROBE_VERSION] changes 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -50,7 +52,7 @@ def pooled_statistics(frames: Tensor, lengths: Tensor, shares: Tensor | None = N
     return torch.cat([mean, (spread + 1e-5).sqrt()], dim=1)
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """A vector for each item, and a linear layer on it.
 
     Args:
@@ -62,9 +64,9 @@ class Head(nn.Module):
         super().__init__()
         self.out = nn.Linear(width, outputs)
 
+    @abstractmethod
     def embed(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Return the vector of each item, of frames `[B, T, D]`."""
-        raise NotImplementedError
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Map frames `[B, T, D]` of lengths `[B]` to outputs `[B, outputs]`."""
