@@ -49,6 +49,7 @@ class Extraction:
         listener: is told how far it is.
 
     Attributes:
+        cache: folder of all caches.
         encode_seconds: spent on encoding, and `encoded_seconds` of audio that this was; both 0 if all was cached.
     """
 
@@ -68,13 +69,13 @@ class Extraction:
         self.seconds: list[float] = []
         self.contents: list[str] = []
         self.prints: list[Array] = []
-        self._cache = cache
+        self.cache = cache
         self._kept: dict[str, list[Array]] = {}
         self._read_contents()
 
     def _read_contents(self) -> None:
         """Read every recording once, for its content, length and fingerprint."""
-        cache = ArrayCache(self._cache, "fingerprints-1")
+        cache = ArrayCache(self.cache, "fingerprints-1")
         for number, recording in enumerate(self.recordings):
             samples, rate = _samples(recording)
             content = content_of(samples.numpy(), rate)
@@ -87,7 +88,7 @@ class Extraction:
     def _each(self, name: str, identity: str, compute: Callable[[Tensor, int], Array]) -> list[Array]:
         """Return an array for each recording, from the cache or computed."""
         if name not in self._kept:
-            cache, rows = ArrayCache(self._cache, identity), list[Array]()
+            cache, rows = ArrayCache(self.cache, identity), list[Array]()
             try:
                 for number, (recording, content) in enumerate(zip(self.recordings, self.contents, strict=True)):
                     rows.append(cache.get_or(content, partial(_computed, compute, recording)))
