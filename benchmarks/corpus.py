@@ -1,150 +1,97 @@
-"""How fast is a corpus encoded, what does the pipeline cost, and does it stay small? `python benchmarks/corpus.py`.
+"""How fast is a corpus encoded, and what does the pipeline cost? `python benchmarks/corpus.py [--only PART]`.
 
-- workers: the same job with one process and with two, in seconds of wall time, so on a machine with nothing else to do;
-- pipeline: seconds of CPU of a whole job in one process beside bare `Tokenizer.encode` on samples in memory;
-- soak: files of one second, one after the other, with the memory and open files of the process as they go by.
+- workers: the same job by one process and by two, in turns, in seconds of wall time; so on a machine that does nothing
+  else. CPU seconds stand beside it: what is missing between the two is what others took.
+- pipeline: CPU seconds of a whole job in one process beside `Tokenizer.encode` of the same sound, read before, in
+  batches of the same size.
 
-`--hours`, `--minutes`, `--files` and `--tokenizer` make it smaller or larger; `--only NAME` runs one part and leaves
-RESULTS.md alone.
+The sections are `corpus-workers`, with the arithmetic of 100,000 hours, and `corpus-pipeline`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import resource
 import shutil
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
-import soundfile
+import torch
+from corpus_clips import write_clips
 from results import machine_line, write_section
-from speed import RATE, speech
 
+from tokaudio.audio import read_audio, resample
 from tokaudio.corpus.engines.local import encode_corpus
 from tokaudio.corpus.finishing import Summary
 from tokaudio.corpus.plan import Sharding
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
 
-CLIP_SECONDS = 10
-DISTINCT = 200
+CLIP_SECONDS = 10.0
+LENGTHS = (1.0, 10.0, 60.0)
+FILES = ((16_000, ".wav"), (24_000, ".flac"))
+SHARDING = Sharding(seconds=300.0, items=500)
 TOTAL_HOURS = 100_000
 
 
 @dataclass(frozen=True)
-class Soak:
-    """What a process held while it went through many files.
+class Run:
+    """A job's seconds: of wall time, and of CPU in all its processes."""
 
-    Attributes:
-        files: number of them.
-        inputs: done at each sample.
-        kib: resident memory at each sample.
-        descriptors: open files at each sample.
-        seconds: wall time at each sample.
-    """
-
-    files: int
-    inputs: tuple[int, ...]
-    kib: tuple[int, ...]
-    descriptors: tuple[int, ...]
-    seconds: tuple[float, ...]
-
-    def slope(self) -> float:
-        """Return how many MB of memory 10,000 files add, by a line through the samples after the first tenth."""
-        start = len(self.inputs) // 10
-        return float(np.polyfit(self.inputs[start:], np.array(self.kib[start:]) * 1024 / 1e6, 1)[0] * 10_000)
-
-    def pace(self) -> float:
-        """Return the speed in the last tenth as a share of that in the second, where everything is loaded."""
-        tenth = max(len(self.inputs) // 10, 1)
-
-        def speed(first: int, last: int) -> float:
-            return (self.inputs[last] - self.inputs[first]) / max(self.seconds[last] - self.seconds[first], 1e-9)
-
-        return speed(len(self.inputs) - 1 - tenth, len(self.inputs) - 1) / speed(tenth, 2 * tenth)
+    wall: float
+    cpu: float
 
 
-def write_clips(folder: Path, count: int, seconds: float) -> Path:
-    """Write so many files of speech, of which many may be links to one."""
-    folder.mkdir(parents=True)
-    sound = speech(int(DISTINCT + seconds)).numpy()
-    size = int(seconds * RATE)
-    for index in range(min(count, DISTINCT)):
-        start = index * (len(sound) - size) // DISTINCT
-        soundfile.write(folder / f"{index:06}.wav", sound[start : start + size], RATE)
-    for index in range(DISTINCT, count):
-        os.link(folder / f"{index % DISTINCT:06}.wav", folder / f"{index:06}.wav")
-    return folder
-
-
-def job(
-    source: Path, out: Path, tokenize: TokenizeBatch, workers: int, tell: Callable[..., None] | None = None
-) -> Summary:
+def run(source: Path, out: Path, tokenize: TokenizeBatch, workers: int) -> tuple[Run, Summary]:
     """Encode a folder to an output that is not there."""
     shutil.rmtree(out, ignore_errors=True)
-    return encode_corpus(
-        source, out, tokenize=tokenize, sharding=Sharding(seconds=300.0, items=500), workers=workers, tell=tell
-    )
+    began, used = time.perf_counter(), cpu_seconds()
+    summary = encode_corpus(source, out, tokenize=tokenize, sharding=SHARDING, workers=workers)
+    return Run(time.perf_counter() - began, cpu_seconds() - used), summary
 
 
-def workers_part(folder: Path, tokenize: TokenizeBatch, hours: float) -> tuple[dict[int, float], Summary]:
-    """Return wall seconds by number of processes, and what the job gave."""
-    source = write_clips(folder / "clips", int(hours * 3600 / CLIP_SECONDS), CLIP_SECONDS)
-    taken = {}
-    for workers in (1, 2):
-        started = time.perf_counter()
-        summary = job(source, folder / "out", tokenize, workers)
-        taken[workers] = time.perf_counter() - started
-    return taken, summary
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of those that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def pipeline_part(folder: Path, tokenize: TokenizeBatch, minutes: float) -> list[tuple[float, float, float]]:
-    """Return for clips of several lengths: their seconds, and CPU seconds per hour of bare encoding and of a job."""
-    tokenizer = tokenize.load()
-    rows = []
-    for seconds in (1.0, 10.0, 60.0):
-        count = max(1, round(minutes * 60 / seconds))
-        source = write_clips(folder / f"clips{seconds:g}", count, seconds)
-        sounds = [soundfile.read(path, dtype="float32")[0] for path in sorted(source.iterdir())]
-        best = [np.inf, np.inf]
-        for _ in range(3):
-            started = time.process_time()
-            for sound in sounds:
-                tokenizer.encode(sound)
-            best[0] = min(best[0], time.process_time() - started)
-            started = time.process_time()
-            job(source, folder / "out", tokenize, 0)
-            best[1] = min(best[1], time.process_time() - started)
-        hours = seconds * count / 3600
-        rows.append((seconds, best[0] / hours, best[1] / hours))
-    return rows
+def in_turns(source: Path, out: Path, tokenize: TokenizeBatch, pairs: int) -> tuple[list[tuple[Run, Run]], Summary]:
+    """Return the runs of one process and of two, in pairs, and what the job gave."""
+    found = []
+    for _ in range(pairs):
+        (one, summary), (two, _) = run(source, out, tokenize, 1), run(source, out, tokenize, 2)
+        found.append((one, two))
+    return found, summary
 
 
-def soak_part(folder: Path, tokenize: TokenizeBatch, files: int) -> Soak:
-    """Encode files of one second in this process, and look at it 200 times."""
-    source = write_clips(folder / "many", files, 1.0)
-    samples: list[tuple[int, int, int, float]] = []
-    done, began, every = 0, time.perf_counter(), max(files // 200, 1)
-
-    def tell(line: str, inputs: int, seconds: float) -> None:
-        nonlocal done
-        done += inputs
-        if done // every > len(samples):
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            held = pages * os.sysconf("SC_PAGE_SIZE") // 1024
-            samples.append((done, held, len(os.listdir("/proc/self/fd")), time.perf_counter() - began))  # noqa: PTH208
-
-    summary = job(source, folder / "out", tokenize, 0, tell)
-    assert summary.ok == files, summary
-    columns = list(zip(*samples, strict=True))
-    return Soak(files, *(tuple(column) for column in columns))
+def workers_report(tokenizer: str, pairs: list[tuple[Run, Run]], summary: Summary) -> str:
+    """Return the section about one process and two, and what a large corpus takes."""
+    lines = ["## Corpora: one process and two", "", machine_line(("torch", "pyarrow"), threads=1), ""]
+    lines += [
+        f"{summary.listed:,} FLAC files of {CLIP_SECONDS:g} s at 24 kHz ({summary.hours:.3g} h) with {tokenizer} to"
+    ]
+    lines += [f"{summary.shards} Parquet shards, start and end of all processes included; medians of pairs.", ""]
+    lines += [
+        "| processes | wall seconds | times real time | CPU seconds | share of the CPUs |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for count, runs in enumerate(zip(*pairs, strict=True), 1):
+        wall, cpu = (statistics.median(getattr(one, name) for one in runs) for name in ("wall", "cpu"))
+        lines.append(
+            f"| {count} | {wall:.1f} | {summary.hours * 3600 / wall:.0f} | {cpu:.1f} | {cpu / count / wall:.0%} |"
+        )
+    ratios = sorted(one.wall / two.wall for one, two in pairs)
+    each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    lines += ["", f"Two processes are {statistics.median(ratios):.2f} times as fast as one (in pairs: {each}).", ""]
+    cpu = statistics.median(one.cpu for one, _ in pairs)
+    return "\n".join(lines + cost_lines(summary, cpu / summary.hours))
 
 
 def cost_lines(summary: Summary, cpu_per_hour: float) -> list[str]:
@@ -153,63 +100,91 @@ def cost_lines(summary: Summary, cpu_per_hour: float) -> list[str]:
     core_hours = TOTAL_HOURS * cpu_per_hour / 3600
     return [
         f"{TOTAL_HOURS:,} hours at {cpu_per_hour:.1f} CPU seconds an hour are {core_hours:,.0f} core hours:",
-        f"{core_hours / 64:,.0f} hours on one machine of 64 cores, {core_hours / 640:,.1f} on ten; and at",
+        f"{core_hours / 64:,.1f} hours on one machine of 64 cores, {core_hours / 640:,.2f} on ten; and at",
         f"{size / 1e6:.3g} MB an hour {TOTAL_HOURS * size / 1e12:.3g} TB, in 10,000 shards of 10 hours",
         f"({10 * size / 1e6:.3g} MB each).",
     ]
 
 
-def report(
-    tokenize: TokenizeBatch,
-    taken: dict[int, float],
-    summary: Summary,
-    rows: list[tuple[float, float, float]],
-    soak: Soak,
-) -> str:
-    """Return the section of RESULTS.md."""
-    lines = ["## Corpora", "", machine_line(("torch", "pyarrow"), threads=1), ""]
-    lines += [f"Tokenizer {tokenize.tokenizer}; Parquet shards; WAV at 16 kHz.", ""]
-    lines += ["| processes | wall seconds | times real time |", "|---:|---:|---:|"]
-    lines += [f"| {n} | {wall:.1f} | {summary.hours * 3600 / wall:.0f} |" for n, wall in taken.items()]
-    lines += ["", f"Two processes are {taken[1] / taken[2]:.2f} times as fast as one, start and end included.", ""]
-    lines += ["| clips | bare `encode`, CPU s per hour | whole job | overhead |", "|---:|---:|---:|---:|"]
-    lines += [f"| {s:g} s | {bare:.1f} | {whole:.1f} | {whole / bare - 1:.1%} |" for s, bare, whole in rows]
+@dataclass(frozen=True)
+class Overhead:
+    """CPU seconds per hour of clips of one length and kind: of bare encoding, and of a whole job."""
+
+    files: str
+    clip_seconds: float
+    bare: float
+    job: float
+
+
+def overhead(source: Path, out: Path, tokenize: TokenizeBatch, runs: int) -> tuple[float, float]:
+    """Return the CPU seconds of bare encoding and of a job; the best of several in turns, as others only ever add."""
+    tokenizer = tokenize.load()
+    sounds = [resample(*read_audio(path), tokenizer.spec.sample_rate) for path in sorted(source.iterdir())]
+    size = max(1, int(tokenize.batch_seconds * tokenizer.spec.sample_rate / sounds[0].shape[-1]))
+    bare, job = [], []
+    for _ in range(runs):
+        began = cpu_seconds()
+        for start in range(0, len(sounds), size):
+            tokenizer.encode(sounds[start : start + size])
+        bare.append(cpu_seconds() - began)
+        job.append(run(source, out, tokenize, 0)[0].cpu)
+    return min(bare), min(job)
+
+
+def overheads(folder: Path, tokenize: TokenizeBatch, minutes: float, runs: int) -> list[Overhead]:
+    """Measure clips of all lengths and kinds."""
+    rows = []
+    for rate, suffix in FILES:
+        for seconds in LENGTHS:
+            count = max(1, round(minutes * 60 / seconds))
+            source = write_clips(folder / f"{seconds:g}{suffix}", count, seconds, rate=rate, suffix=suffix)
+            bare, job = overhead(source, folder / "out", tokenize, runs)
+            hours = seconds * count / 3600
+            rows.append(Overhead(f"{suffix[1:].upper()}, {rate // 1000} kHz", seconds, bare / hours, job / hours))
+    return rows
+
+
+def pipeline_report(tokenizer: str, rows: list[Overhead], minutes: float) -> str:
+    """Return the section about the cost of the pipeline."""
+    lines = ["## Corpora: cost of the pipeline", "", machine_line(("torch", "pyarrow"), threads=1), ""]
+    lines += [f"{minutes:g} minutes with {tokenizer} in one process. Bare `encode` takes samples in memory at the"]
     lines += [
-        "",
-        f"{soak.files:,} files of one second in one process: {soak.kib[0] / 1024:.0f} MiB after the first "
-        f"{soak.inputs[0]:,}, {soak.kib[-1] / 1024:.0f} MiB at the end ({soak.slope():+.2f} MB per 10,000 files), "
-        f"{min(soak.descriptors)} to {max(soak.descriptors)} open files, pace of the last tenth {soak.pace():.0%}.",
-        "",
-        *cost_lines(summary, rows[1][2]),
+        "tokenizer's rate, in batches of the same size; a whole job lists, plans, reads (decodes and resamples the"
     ]
+    lines += ["FLAC), encodes, writes and syncs.", ""]
+    lines += ["| files | of | bare `encode`, CPU s per hour | whole job | overhead |", "|---|---:|---:|---:|---:|"]
+    for row in rows:
+        cells = (
+            row.files,
+            f"{row.clip_seconds:g} s",
+            f"{row.bare:.1f}",
+            f"{row.job:.1f}",
+            f"{row.job / row.bare - 1:.1%}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def main() -> int:
-    """Measure, and write the section unless only a part was asked for."""
+    """Measure, and write the sections."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tokenizer", default="mini-codec")
-    parser.add_argument("--hours", type=float, default=2.0)
+    parser.add_argument("--hours", type=float, default=2.0, help="of sound for the processes")
+    parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=20.0, help="of sound in each row of the pipeline")
-    parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--only", choices=("workers", "pipeline", "soak"))
+    parser.add_argument("--only", choices=("workers", "pipeline"))
     given = parser.parse_args()
+    torch.set_num_threads(1)
     tokenize = TokenizeBatch(given.tokenizer)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if given.only == "soak":
-            soak = soak_part(folder, tokenize, given.files)
-            held = [soak.kib[0], soak.kib[-1]]
-            print(json.dumps({"kib": held, "slope": soak.slope(), "pace": soak.pace(), "fds": max(soak.descriptors)}))
-        elif given.only == "workers":
-            print(workers_part(folder, tokenize, given.hours))
-        elif given.only == "pipeline":
-            print(pipeline_part(folder, tokenize, given.minutes))
-        else:
-            taken, summary = workers_part(folder / "workers", tokenize, given.hours)
-            rows = pipeline_part(folder / "pipeline", tokenize, given.minutes)
-            soak = soak_part(folder / "soak", tokenize, given.files)
-            write_section("corpus", report(tokenize, taken, summary, rows, soak))
+        if given.only != "pipeline":
+            source = write_clips(folder / "clips", int(given.hours * 3600 / CLIP_SECONDS), CLIP_SECONDS)
+            pairs, summary = in_turns(source, folder / "out", tokenize, given.pairs)
+            write_section("corpus-workers", workers_report(given.tokenizer, pairs, summary))
+        if given.only != "workers":
+            rows = overheads(folder, tokenize, given.minutes, given.pairs)
+            write_section("corpus-pipeline", pipeline_report(given.tokenizer, rows, given.minutes))
     return 0
 
 

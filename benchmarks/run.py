@@ -27,6 +27,8 @@ SCRIPTS = (
     "kmeans",
     "quantizers",
     "variable_depth",
+    "corpus",
+    "corpus_soak",
     "analysis",
     "analysis_increments",
     "robustness",

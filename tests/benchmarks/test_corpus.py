@@ -1,10 +1,12 @@
-"""The arithmetic of the benchmark of corpora."""
+"""The arithmetic of the benchmarks of corpora, and the sounds that they are made with."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import corpus
+import corpus_clips
+import corpus_soak
 import numpy as np
 import pytest
 import soundfile
@@ -12,30 +14,41 @@ import soundfile
 from tokaudio.corpus.finishing import Summary
 
 
-def soak(memory: float, slowing: float) -> corpus.Soak:
+def soak(memory: float, slowing: float) -> list[corpus_soak.Sample]:
     inputs = np.arange(1, 201) * 500
     seconds = inputs / 100 * (1 + slowing * inputs / inputs[-1])
     kib = 300_000 + inputs / 10_000 * memory * 1e6 / 1024
-    return corpus.Soak(100_000, *(tuple(column.tolist()) for column in (inputs, kib, inputs * 0 + 9, seconds)))
+    return [corpus_soak.Sample(*row, 9, at) for *row, at in zip(inputs, kib, seconds, strict=True)]
 
 
 def test_slopes_and_paces_are_those_that_were_put_in() -> None:
-    assert soak(0.0, 0.0).slope() == pytest.approx(0.0, abs=1e-6)
-    assert soak(2.5, 0.0).slope() == pytest.approx(2.5)
-    assert soak(0.0, 0.0).pace() == pytest.approx(1.0)
-    assert soak(0.0, 0.5).pace() < 0.7
+    assert corpus_soak.slope(soak(0.0, 0.0)) == pytest.approx(0.0, abs=1e-6)
+    assert corpus_soak.slope(soak(2.5, 0.0)) == pytest.approx(2.5)
+    assert corpus_soak.pace(soak(0.0, 0.0)) == pytest.approx(1.0)
+    assert corpus_soak.pace(soak(0.0, 0.5)) < 0.7
 
 
 def test_the_costs_of_a_large_corpus_follow_from_those_of_an_hour() -> None:
     summary = Summary(1, 1, 0, 0, 1, 3600 * 16_000, 180_000, 1.0, 3_000_000)
     text = " ".join(corpus.cost_lines(summary, 36.0))
-    assert "are 1,000 core hours" in text and "16 hours on one machine of 64 cores" in text
+    assert "are 1,000 core hours" in text and "15.6 hours on one machine of 64 cores, 1.56 on ten" in text
     assert "3 MB an hour 0.3 TB" in text and "(30 MB each)" in text
 
 
-def test_clips_are_as_many_and_as_long_as_asked_for(tmp_path: Path) -> None:
-    clips = corpus.write_clips(tmp_path / "clips", corpus.DISTINCT + 3, 0.1)
+def test_the_ratio_is_that_of_the_median_pair() -> None:
+    summary = Summary(1, 1, 0, 0, 1, 3600 * 16_000, 180_000, 1.0, 3_000_000)
+    runs = [(corpus.Run(one, 20.0), corpus.Run(10.0, 18.0)) for one in (30.0, 19.0, 18.0)]
+    text = corpus.workers_report("any", runs, summary)
+    assert "are 1.90 times as fast as one (in pairs: 1.80, 1.90, 3.00)" in text
+    assert "| 1 | 19.0 | 189 | 20.0 | 105% |" in text and "| 2 | 10.0 | 360 | 18.0 | 90% |" in text
+
+
+def test_clips_are_as_many_and_as_long_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    speech = corpus_clips.voices(1.0)
+    assert len(speech) == 24_000 and speech.std() > 0.01
+    monkeypatch.setattr(corpus_clips, "voices", lambda seconds: speech)
+    clips = corpus_clips.write_clips(tmp_path / "clips", 12, 0.1, rate=16_000, suffix=".wav")
     files = sorted(clips.iterdir())
-    assert len(files) == corpus.DISTINCT + 3
-    assert {soundfile.info(file).frames for file in files[::50]} == {1_600}
-    assert files[0].samefile(files[corpus.DISTINCT]) and not files[0].samefile(files[1])
+    assert [file.name for file in files[:2]] == ["000000.wav", "000001.wav"] and len(files) == 12
+    assert {(info.frames, info.samplerate) for info in map(soundfile.info, files)} == {(1_600, 16_000)}
+    assert files[0].samefile(files[10]) and not files[0].samefile(files[1])
