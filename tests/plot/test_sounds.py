@@ -70,8 +70,9 @@ def test_both_share_their_time_and_can_be_written() -> None:
 
 
 def test_given_axes_are_used_and_returned() -> None:
-    upper, lower = Figure().subplots(2)
-    assert codes_under_spectrogram(tokens(), np.ones(16_000), 16_000, axes=(upper, lower)) == (upper, lower)
+    both = Figure().subplots(2)
+    upper, lower = codes_under_spectrogram(tokens(), np.ones(16_000), 16_000, axes=both)
+    assert (upper, lower) == tuple(both)
     assert codes(tokens(), ax=upper) is upper
 
 

@@ -29,7 +29,7 @@ def codes_under_spectrogram(
         tokens: of one item.
         samples: the sound `[S]` or `[C, S]`; channels are averaged.
         sample_rate: in Hz.
-        axes: upper and lower; None for a new figure.
+        axes: upper and lower, as `figure.subplots(2)` gives them; None for a new figure.
 
     Raises:
         AnalysisError: if there is more than one item.
@@ -45,7 +45,8 @@ def codes_under_spectrogram(
         >>> lower.get_ylabel()
         'codebook'
     """
-    upper, lower = axes or new_figure().subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    given = new_figure().subplots(2, 1, sharex=True, height_ratios=[2, 1]) if axes is None else axes
+    upper, lower = given
     spectrogram(samples, sample_rate, ax=upper)
     upper.set_xlabel("")
     codes(tokens, ax=lower)
