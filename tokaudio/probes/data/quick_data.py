@@ -32,7 +32,8 @@ TEST_VOICES = (
 """Of the labelled voices. The shipped tokenizers never heard the first four."""
 _SENTENCES = 8
 _BITS_PER_SECOND = 24_000
-_TASKS = {"keyword": "ks sid sv", "intent": "ic asr lm", "read": "asr lm"}
+_MIXED = "enhancement separation"
+_TASKS = {"keyword": "ks sid sv tts", "intent": f"ic asr lm {_MIXED}", "read": f"asr lm {_MIXED}"}
 _README = """# Labelled voices for the quick suite of probes
 
 {count} clips, {minutes:.0f} minutes: {voices} English voices that say keywords, requests and sentences. A part of a
