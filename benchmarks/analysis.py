@@ -4,6 +4,7 @@ Parts, each a section of RESULTS.md:
 
 - `coverage`: how many of 500 intervals of information hold the true figure, which is known because recordings are
   drawn by a rule: labels that last, recordings that differ from each other, codes that stay for a while.
+- `audio`: the same for ever less audio, beside the floor of chance, from which reports tell whether there was enough.
 - `speed`: all measures of codes, and what codes say about labels, on one hour of tokens, beside a plain script
   (`analysis_plain.py`) that gives the same figures. Seconds of CPU on one thread.
 
@@ -13,6 +14,7 @@ Needs scikit-learn.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import time
@@ -37,12 +39,14 @@ from tokaudio.analysis.codes.rarefaction import rarefaction
 from tokaudio.analysis.codes.redundancy import redundancy
 from tokaudio.analysis.codes.runs import RunCounter, temporal_redundancy
 from tokaudio.analysis.codes.usage import UsageCounter
+from tokaudio.analysis.frames.associations import MOST_FLOOR
 from tokaudio.analysis.statistics.contingency import contingency
 from tokaudio.analysis.statistics.grouping import GroupedCounts
-from tokaudio.analysis.statistics.information import Information, evaluate
+from tokaudio.analysis.statistics.information import Information, entropy, evaluate, shuffled_floor
 from tokaudio.analysis.statistics.intervals import InformationInterval, information_interval
 from tokaudio.spec import CodebookSpec, TokenizerSpec
 
+PARTS = ("coverage", "audio", "speed")
 SIMULATIONS = 500
 MINUTES, RATE, BOOKS, SIZE = 60, 50, 8, 1024
 LABELS = {"phone": 40, "speaker": 12, "pitch": 16, "energy": 16}
@@ -102,6 +106,51 @@ def coverage_section(simulations: int) -> str:
     for name, (joint, corpus, groups) in planted().items():
         body.append(f"| {name} | {cover(joint, corpus, groups, simulations)} |")
         print(body[-1], flush=True)
+    return "\n".join(body)
+
+
+def less_audio(joint: NDArray[np.float64], frames: int, simulations: int) -> str:
+    """Return the columns of one row: floor, truth, mean estimate, coverage, and in how many there was a score."""
+    random, true, drawn = np.random.default_rng(0), bits_and_share(joint)[1], Corpus(recordings=max(20, frames // 150))
+    shape, rows = dataclasses.replace(drawn, frames=round(frames / drawn.recordings)), []
+    for _ in range(simulations):
+        recordings = list(shape.draw(random, joint))
+        codes, labels = (np.concatenate(side) for side in zip(*recordings, strict=True))
+        counts = GroupedCounts()
+        for pair in recordings:
+            counts.add(*pair)
+        found = information_interval(counts.finish()).share
+        floor = shuffled_floor(codes, labels, runs=True) / entropy(np.bincount(labels))
+        rows.append([floor, found.value, found.low - 1e-9 <= true <= found.high, floor <= MOST_FLOOR])
+    floor, value, held, enough = np.mean(rows, axis=0).tolist()
+    return f"{floor:.2f} | {true:.3f} | {value:.3f} | {100 * held:.0f} % | {100 * enough:.0f} %"
+
+
+def audio_section(simulations: int) -> str:
+    """Try ever less audio and return the section."""
+    random = np.random.default_rng(9)
+    kinds = {
+        "1,024 codes that say nothing, 16 labels": unrelated_joint(random, 1024, 16),
+        "1,024 codes, 16 labels": planted_joint(random, 1024, 16, 0.1),
+        "1,024 codes, 40 labels": planted_joint(random, 1024, 40, 0.05),
+        "64 codes that say nothing, 16 labels": unrelated_joint(random, 64, 16),
+    }
+    body = [
+        "## Analysis: how much audio is enough?",
+        "",
+        machine_line(("numpy",), threads=1),
+        f"{simulations} corpora each. Floor: the share of what there is to know that chance gives; scores are given "
+        f"where it is {MOST_FLOOR} at most.",
+        "",
+        "| planted | frames | floor | share | found | interval holds | scored |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, joint in kinds.items():
+        size = len(joint)
+        for times in (0.5, 2, 4, 8, 16):
+            frames = round(times * size)
+            body.append(f"| {name} | {frames:,} | {less_audio(joint, frames, simulations)} |")
+            print(body[-1], flush=True)
     return "\n".join(body)
 
 
@@ -226,13 +275,16 @@ def speed_section(minutes: float) -> str:
 def main() -> int:
     """Measure the chosen parts and return the exit code."""
     parser = argparse.ArgumentParser(description="Measure intervals and the cost of analysis.")
-    parser.add_argument("--part", nargs="+", choices=["coverage", "speed"], default=["coverage", "speed"])
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--simulations", type=int, default=SIMULATIONS)
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of tokens, for the part `speed`")
     parser.add_argument("--dry-run", action="store_true", help="print, but do not write RESULTS.md")
     options = parser.parse_args()
     for part in options.part:
-        body = coverage_section(options.simulations) if part == "coverage" else speed_section(options.minutes)
+        if part == "speed":
+            body = speed_section(options.minutes)
+        else:
+            body = (coverage_section if part == "coverage" else audio_section)(options.simulations)
         print(body, flush=True)
         if not options.dry_run:
             write_section(f"analysis-{part}", body)

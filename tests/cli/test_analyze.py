@@ -27,7 +27,8 @@ def test_sound_and_labels_become_sentences_and_json(place: Path, cli: Cli) -> No
     assert outcome.code == 0 and not outcome.err
     document = json.loads((place / "out.json").read_text(encoding="utf-8"))
     lines = outcome.out.splitlines()
-    assert lines[: len(document["sentences"])] == document["sentences"]
+    assert lines[0] == document["warning"] and lines[0].startswith("Too little audio: 7.4 seconds are not enough for")
+    assert lines[1 : 1 + len(document["sentences"])] == document["sentences"]
     assert lines[-1].startswith("analysed 8 recordings, ") and lines[-1].endswith(" 0 failures: out.json")
     assert {row["attribute"] for row in document["information"]} >= {"phone", "speaker", "energy"}
     assert names(place) == sorted([*before, "out.json"])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokaudio import __version__
+from tokaudio.analysis.enough_audio import audio_warning
 from tokaudio.analysis.frames.associations import Association
 from tokaudio.analysis.roles import Role
 from tokaudio.analysis.sections import Section
@@ -53,6 +54,11 @@ class Report:
         """Return what each codebook carries, one sentence for each codebook."""
         return [role.sentence() for role in self.roles]
 
+    @property
+    def warning(self) -> str | None:
+        """What too little audio leaves unknown, and how much would do; None if there was enough."""
+        return audio_warning(self.associations, self.facts, self.tokenizer["codebook_sizes"])
+
     def at(self, codebook: int, attribute: str) -> Association | None:
         """Return what one codebook says about one attribute; None if it was not measured.
 
@@ -71,6 +77,7 @@ class Report:
             "tokaudio": __version__,
             "tokenizer": dict(self.tokenizer),
             "facts": dict(self.facts),
+            "warning": self.warning,
             "sentences": self.sentences(),
             "roles": [role.to_dict() for role in self.roles],
             "information": [one.to_dict() for one in self.associations],
@@ -132,6 +139,7 @@ def _row(one: Association) -> dict[str, Any]:
         "codebook": one.codebook,
         "attribute": one.attribute,
         "score": one.score,
+        "enough": one.enough,
         "low": None if share is None else share.low,
         "high": None if share is None else share.high,
         "settled": one.settled,

@@ -1,7 +1,9 @@
 """What each codebook is for: the attribute that it says most about, with how sure that is, as a table and in words.
 
 for role in roles(associations(frames)):
-    print(role.sentence())  # Codebook 3: 4 to 8 kHz energy 0.42 (0.40 to 0.44), then energy 0.31.
+    print(role.sentence())  # Codebook 3: 4 to 8 kHz energy 0.42 (0.40 to 0.44), then energy about 0.31.
+
+Only attributes are named that can be told from chance. "About" stands before scores that more audio would make surer.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from tokaudio.analysis.frames.associations import Association
 
 RUNNERS_UP = 2
 """Attributes that are named after the first."""
-# Whether a frame has a pitch follows from its pitch: where codes tell both about as well, the pitch is what they tell.
+# Whether a frame has a pitch follows from its pitch: where codes tell both about as well, only the pitch is named.
 _COARSE = {"voicing": "pitch"}
 _ABOUT_AS_WELL = 0.8
 
@@ -27,11 +29,13 @@ class Role:
         codebook: its number, from 0.
         first: its association with the highest score; None if it says nothing that can be told from chance.
         others: the next best, in descending order.
+        enough: whether there was enough audio for half of the attributes at least.
     """
 
     codebook: int
     first: Association | None
     others: tuple[Association, ...] = ()
+    enough: bool = True
 
     @property
     def attribute(self) -> str | None:
@@ -41,8 +45,9 @@ class Role:
     def sentence(self) -> str:
         """Return the role in words: scores are shares of what there is to know, with 95 % intervals."""
         if self.first is None:
-            return f"Codebook {self.codebook}: nothing that can be told from chance."
-        told = [_told(self.first), *(f"{one.attribute} {one.score:.2f}" for one in self.others)]
+            known = "nothing that can be told from chance" if self.enough else "too little audio to tell"
+            return f"Codebook {self.codebook}: {known}."
+        told = [_told(self.first), *(_score(one) for one in self.others)]
         return f"Codebook {self.codebook}: {', then '.join(told)}."
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,13 +62,15 @@ class Role:
             "settled": None if first is None else first.settled,
             "floor": None if first is None else first.floor,
             "others": [{"attribute": one.attribute, "score": one.score} for one in self.others],
+            "enough": self.enough,
         }
 
 
 def roles(found: Sequence[Association]) -> tuple[Role, ...]:
     """Return the role of each codebook.
 
-    Pitch is named before voicing where codes tell both about as well: whether there is a pitch follows from the pitch.
+    Where codes tell pitch and voicing about as well, voicing is not named: whether there is a pitch follows from the
+    pitch.
 
     Args:
         found: associations of all codebooks.
@@ -86,19 +93,24 @@ def roles(found: Sequence[Association]) -> tuple[Role, ...]:
 
 
 def _role(codebook: int, found: Sequence[Association]) -> Role:
-    told = sorted((one for one in found if one.beyond_chance), key=lambda one: -one.score)
-    if not told:
-        return Role(codebook, None)
-    finer = _COARSE.get(told[0].attribute)
-    for one in told[1:]:
-        if one.attribute == finer and one.score >= _ABOUT_AS_WELL * told[0].score:
-            told = [one, *(other for other in told if other is not one)]
-    return Role(codebook, told[0], tuple(told[1 : 1 + RUNNERS_UP]))
+    enough = 2 * sum(one.enough for one in found) >= len(found)
+    scores = {one.attribute: one.score for one in found if one.beyond_chance}
+    implied = {
+        coarse
+        for coarse, fine in _COARSE.items()
+        if coarse in scores and scores.get(fine, 0.0) >= _ABOUT_AS_WELL * scores[coarse]
+    }
+    told = [one for one in found if one.attribute in scores and one.attribute not in implied]
+    told.sort(key=lambda one: -one.score)
+    return Role(codebook, told[0] if told else None, tuple(told[1 : 1 + RUNNERS_UP]), enough)
 
 
 def _told(one: Association) -> str:
     if one.interval is None:
-        return f"{one.attribute} {one.score:.2f}"
+        return _score(one)
     share = one.interval.share
-    unsure = "" if one.settled else ", too little audio to be sure"
-    return f"{one.attribute} {one.score:.2f} ({share.low:.2f} to {share.high:.2f}{unsure})"
+    return f"{_score(one)} ({share.low:.2f} to {share.high:.2f})"
+
+
+def _score(one: Association) -> str:
+    return f"{one.attribute} {'about ' if one.settled is False else ''}{one.score:.2f}"

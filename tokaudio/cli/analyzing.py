@@ -97,7 +97,8 @@ def swap_meter(tokenizer: Tokenizer, pairs: int, report: Report) -> SwapMeter:
 def tell(found: CodebookReport, output: str | None, report: Report) -> int:
     """Print what was found, and return the exit code."""
     if not report.quiet:
-        for line in (*found.sentences(), *found.notes):
+        warning = () if found.warning is None else (found.warning,)
+        for line in (*warning, *found.sentences(), *found.notes):
             emit(printable(line))
         minutes, recordings = found.facts["seconds"] / 60, found.facts["recordings"]
         where = "" if output is None else f": {printable(output)}"

@@ -5,12 +5,14 @@
     found[0].codebook, found[0].attribute, found[0].score, found[0].interval
 
 Values are put into bins of equal counts first, so that all attributes have one unit: bits, and the share of what there
-is to know. Labels of whole recordings (speaker, language, emotion) last long; their floor keeps neighbours together.
+is to know. Codes and labels last for some frames; floors keep neighbours together. Where chance alone would give much
+of what there is to know, no estimate can be relied on, and there is no score.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -27,7 +29,12 @@ from tokaudio.analysis.statistics.variance import variance_explained
 
 BINS = 16
 """Of values: as many levels as a frame's loudness or pitch is commonly told by."""
+MOST_FLOOR = 0.3
+"""Share of what there is to know that chance may give: above it, intervals no longer hold what they should
+(`benchmarks/analysis.py --part audio`)."""
 _LITTLE = 0.02
+# Shares of what there is to know that nobody would call something.
+_NEXT_TO_NOTHING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,8 @@ class Association:
         codebook: its number, from 0.
         attribute: such as `pitch`, `2 to 4 kHz energy` or `phone`.
         information: bits and shares, and the floor.
-        interval: of the information and of its share; None where there are too few groups of frames.
+        interval: of the information and of its share; None where there are too few groups of frames, or too few frames
+            to tell.
         variance: share of the variance of a value that the code explains on held-out frames; None for labels.
     """
 
@@ -49,25 +57,40 @@ class Association:
     variance: float | None
 
     @property
+    def enough(self) -> bool:
+        """Whether there was enough audio for a score: whether chance gives little of what there is to know."""
+        return self.floor <= MOST_FLOOR
+
+    @property
     def score(self) -> float:
-        """The share of what there is to know that the codes tell, its bias taken off, from 0 to 1."""
+        """The share of what there is to know that the codes tell, its bias taken off: 0 to 1, NaN if not `enough`."""
+        if not self.enough:
+            return math.nan
         return self.information.share if self.interval is None else self.interval.share.value
 
     @property
     def bits(self) -> float:
-        """Information in bits: that of the interval, if there is one, or as counted."""
+        """Information in bits: that of the interval, if there is one, or as counted; NaN if not `enough`."""
+        if not self.enough:
+            return math.nan
         return self.information.plain if self.interval is None else self.interval.information.value
 
     @property
     def floor(self) -> float:
-        """The share that labels exchanged at random have, after correction: what is left of the bias."""
+        """The share that labels moved along at random have, after correction: what is left of the bias."""
         return max(0.0, self.information.floor) / self.information.entropy
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether the codes say anything that can be told from nothing."""
-        above = self.information.corrected > self.information.floor and self.information.share > 0
-        return above and (self.interval is None or self.interval.share.low > 0)
+        """Whether the codes say anything that can be told from nothing.
+
+        They do where the interval lies above 0, and would do so about the share that is adjusted by the floor as well.
+        """
+        share = self.information.share
+        if not self.enough or share <= _NEXT_TO_NOTHING:
+            return False
+        one = None if self.interval is None else self.interval.share
+        return one is None or (one.low > _NEXT_TO_NOTHING and share > one.value - one.low)
 
     @property
     def settled(self) -> bool | None:
@@ -86,6 +109,7 @@ class Association:
             "codebook": self.codebook,
             "attribute": self.attribute,
             "score": self.score,
+            "enough": self.enough,
             "settled": self.settled,
             "floor": self.floor,
             "beyond_chance": self.beyond_chance,
@@ -168,17 +192,16 @@ def _association(
     known = labels >= 0
     values = frames.columns[name]
     tables = [contingency(codes[own], labels[own]) for own in frames.slices if bool(known[own].any())]
-    information = evaluate(codes, labels, seed=seed, repeats=repeats, runs=name in LASTING)
-    interval = information_interval(tables, seed=seed) if len(tables) >= FEWEST_GROUPS else None
-    if interval is not None and name in LASTING:
-        interval = _at_most(interval, information.share)
-    return Association(
-        number,
-        name,
-        information,
-        interval,
-        variance_explained(codes[known], values[known], frames.folds[known]) if values.dtype.kind == "f" else None,
-    )
+    variance = None
+    if values.dtype.kind == "f":
+        variance = variance_explained(codes[known], values[known], frames.folds[known])
+    found = Association(number, name, evaluate(codes, labels, seed=seed, repeats=repeats, runs=True), None, variance)
+    if not found.enough or len(tables) < FEWEST_GROUPS:
+        return found
+    interval = information_interval(tables, seed=seed)
+    if name in LASTING:
+        interval = _at_most(interval, found.information.share)
+    return dataclasses.replace(found, interval=interval)
 
 
 def _at_most(interval: InformationInterval, most: float) -> InformationInterval:

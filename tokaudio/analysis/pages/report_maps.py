@@ -14,7 +14,7 @@ def role_map(information: Sequence[Mapping[str, Any]]) -> HeatMap | None:
 
     Example:
         >>> one = {"codebook": 0, "attribute": "phone", "score": 0.6, "settled": True, "floor": 0.1}
-        >>> one |= {"beyond_chance": True, "interval": {"share": {"low": 0.5, "high": 0.7}}}
+        >>> one |= {"enough": True, "beyond_chance": True, "interval": {"share": {"low": 0.5, "high": 0.7}}}
         >>> role_map([one]).rows[0][1][0].tip
         'codebook 0, phone: 0.60 (0.50 to 0.70), floor 0.10'
     """
@@ -30,12 +30,14 @@ def role_map(information: Sequence[Mapping[str, Any]]) -> HeatMap | None:
 def _role(one: Mapping[str, Any] | None, book: int, name: str) -> Shade:
     if one is None:
         return Shade(None, NOTHING, f"codebook {book}, {name}: not measured")
+    if not one["enough"]:
+        return Shade(None, "?", f"codebook {book}, {name}: too little audio to tell, floor {fixed(one['floor'])}")
     interval = "" if one["interval"] is None else _between(one["interval"]["share"])
     said = [f"codebook {book}, {name}: {fixed(one['score'])}{interval}", f"floor {fixed(one['floor'])}"]
     if not one["beyond_chance"]:
         said.append("not to be told from chance")
     if one["settled"] is False:
-        said.append("too little audio to be sure")
+        said.append("more audio would make it surer")
     return Shade(one["score"], fixed(one["score"]), ", ".join(said))
 
 

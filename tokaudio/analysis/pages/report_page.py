@@ -55,6 +55,7 @@ def report_page(
         "about": document["tokenizer"],
         "facts": document["facts"],
         "version": document["tokaudio"],
+        "warning": document["warning"],
         "sentences": document["sentences"],
         "highlights": highlights(document),
         "notes": document["notes"],

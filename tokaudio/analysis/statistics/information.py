@@ -173,9 +173,9 @@ def shuffled_floor(
         labels: integers of that shape; negative for frames without a label.
         seed: of what is random.
         repeats: times that labels are moved.
-        runs: move all labels along by a random number of frames, round the end, so that neighbours stay together
-            (for labels that last, such as speakers; recordings should then be in random order), instead of drawing a
-            random order of frames.
+        runs: move all labels along by a random number of frames, an eighth of all at least, round the end, so that
+            neighbours stay together as they do in sound (recordings should then be in random order), instead of drawing
+            a random order of frames.
         correct: whether the correction of Miller and Madow is applied.
 
     Raises:
@@ -189,10 +189,10 @@ def shuffled_floor(
     if repeats < 1:
         raise AnalysisError(f"repeats is {repeats}; give at least 1")
     code, label = validate(codes, labels)
-    random = np.random.default_rng(seed)
+    random, least = np.random.default_rng(seed), label.size // 8
     found = []
     for _ in range(repeats):
-        moved = np.roll(label, random.integers(label.size)) if runs else random.permutation(label)
+        moved = np.roll(label, random.integers(least, label.size - least)) if runs else random.permutation(label)
         found.append(mutual_information(contingency(code, moved), correct=correct))
     return float(np.mean(found))
 
