@@ -14,7 +14,9 @@ from tests.analysis.reported import HOSTILE, full_report
 from tests.analysis.support import write_corpus
 from tokaudio import Tokenizer
 from tokaudio.analysis.codes.token_association import token_association
-from tokaudio.analysis.comparison import Comparison, compare
+from tokaudio.analysis.comparing import compare
+from tokaudio.analysis.comparison import Comparison
+from tokaudio.analysis.frames import associations
 from tokaudio.analysis.frames.incremental import IncrementalInformation
 from tokaudio.analysis.pages.comparison_page import comparison_page
 from tokaudio.analysis.sections import Rows
@@ -61,6 +63,16 @@ def test_the_page_has_everything_and_names_stay_names() -> None:
     for sentence in comparison().sentences():
         assert sentence in outline.text
     assert "100\u00a0%" in outline.text
+
+
+def test_too_little_audio_is_said_of_each_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert comparison().warnings() == []
+    monkeypatch.setattr(associations, "MOST_FLOOR", -1.0)
+    found = comparison()
+    assert [warning.split(": Too little audio: ")[0] for warning in found.warnings()] == [HOSTILE, "other"]
+    assert json.loads(found.to_json())["warnings"] == found.warnings()
+    text = Whole(found.to_html()).text
+    assert all(warning in text for warning in found.warnings())
 
 
 def test_sections_may_be_missing() -> None:

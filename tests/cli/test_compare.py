@@ -28,7 +28,7 @@ def test_two_tokenizers_become_a_page_and_json(place: Path, cli: Cli) -> None:
     lines = outcome.out.splitlines()
     assert (
         document["names"] == ["mini-semantic", "mini-codec"]
-        and lines[: len(document["sentences"])] == document["sentences"]
+        and lines[: len(document["sentences"]) + 2] == document["warnings"] + document["sentences"]
     )
     assert lines[-1] == "compared 2 tokenizers on 7 recordings, 1 failures: out.html"
     assert (place / "out.html").read_text(encoding="utf-8").startswith("<!doctype html>")

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tokaudio.analysis.codebook_report import Report
-    from tokaudio.analysis.comparison import Comparison, compare
+    from tokaudio.analysis.comparing import compare
+    from tokaudio.analysis.comparison import Comparison
     from tokaudio.analysis.reporting import report, report_tokens
 
 _HOMES = {
     "Comparison": "tokaudio.analysis.comparison",
     "Report": "tokaudio.analysis.codebook_report",
-    "compare": "tokaudio.analysis.comparison",
+    "compare": "tokaudio.analysis.comparing",
     "report": "tokaudio.analysis.reporting",
     "report_tokens": "tokaudio.analysis.reporting",
 }

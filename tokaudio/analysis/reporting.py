@@ -90,40 +90,77 @@ def report(
         >>> len(found.roles), found.facts["frames"]
         (8, 150)
     """
-    known = _annotations(labels)
     hears = listener or Listener()
     sounds = list(sounds_of(audio, sample_rate))
-    _require_labels(known, [_recording(sound) for sound in sounds])
-    builder = ReportBuilder(tokenizer.spec, fingerprint=tokenizer.fingerprint, limit=limit, seed=seed)
-    measures = SoundMeasures(tokenizer, seconds=intervention_seconds, seed=seed, swaps=swaps)
-    heard_seconds = 0.0
+    made = _SoundReport(
+        ReportBuilder(tokenizer.spec, fingerprint=tokenizer.fingerprint, limit=limit, seed=seed),
+        SoundMeasures(tokenizer, seconds=intervention_seconds, seed=seed, swaps=swaps),
+        _annotations(labels),
+        hears,
+    )
+    made.require_labels(sounds)
     for number in np.random.default_rng(seed).permutation(len(sounds)):
-        if max_minutes is not None and heard_seconds >= 60 * max_minutes:
+        if max_minutes is not None and made.seconds >= 60 * max_minutes:
             break
-        sound = sounds[number]
+        made.add(tokenizer, sounds[number])
+    _require_frames(made.builder, len(sounds))
+    hears.measured(0, tokenizer.spec.num_codebooks)
+    return made.finish(tokenizer)
+
+
+@dataclasses.dataclass
+class _SoundReport:
+    """A report of sound that grows by one recording after the other.
+
+    Attributes:
+        builder: takes codes, and what is known of their frames.
+        measures: take the sound itself.
+        known: labels.
+        hears: how it goes on.
+        seconds: of sound so far.
+    """
+
+    builder: ReportBuilder
+    measures: SoundMeasures
+    known: Annotations
+    hears: Listener
+    seconds: float = 0.0
+
+    def require_labels(self, sounds: Sequence[Sound]) -> None:
+        """Refuse labels of other recordings, before any work is done."""
+        recordings = [_recording(sound) for sound in sounds]
+        if len(self.known) and recordings and not any(recording in self.known for recording in recordings):
+            others = f" and {len(recordings) - 1} others" if len(recordings) > 1 else ""
+            problem = f"the labels are of other recordings than {recordings[0].name!r}{others}"
+            raise AnalysisError(f"{problem}; name labels and recordings alike")
+
+    def add(self, tokenizer: Tokenizer, sound: Sound) -> None:
+        """Encode one recording and take it in; one that cannot be read is counted."""
         name = sound.name if isinstance(sound, Clip) else str(sound.path)
         try:
             tokens, heard = _encoded(tokenizer, sound)
         except TokaudioError as error:
-            builder.failed += 1
-            hears.read(name, 0.0, error)
-            continue
-        heard_seconds += heard.seconds
-        told = _known(known, _recording(sound), heard.seconds, builder, hears)
-        columns = builder.add(tokens, heard, told)
-        measures.add(
+            self.builder.failed += 1
+            self.hears.read(name, 0.0, error)
+            return
+        self.seconds += heard.seconds
+        told = _known(self.known, _recording(sound), heard.seconds, self.builder, self.hears)
+        columns = self.builder.add(tokens, heard, told)
+        self.measures.add(
             sound,
             next(recordings_of(tokens)),
             pitch=2.0 ** columns["pitch"],
             phones=columns.get("phone"),
             speaker=told.facts.get("speaker"),
         )
-        hears.read(name, heard.seconds, None)
-    _require_frames(builder, len(sounds))
-    hears.measured(0, tokenizer.spec.num_codebooks)
-    sections, notes = measures.finish(builder.phone_names)
-    found = builder.finish(hears.measured, vectors=tokenizer.codebooks(), sections=sections, notes=notes)
-    return dataclasses.replace(found, held=measures.held)
+        self.hears.read(name, heard.seconds, None)
+
+    def finish(self, tokenizer: Tokenizer) -> Report:
+        """Return the report."""
+        sections, notes = self.measures.finish(self.builder.phone_names)
+        vectors = tokenizer.codebooks()
+        found = self.builder.finish(self.hears.measured, vectors=vectors, sections=sections, notes=notes)
+        return dataclasses.replace(found, held=self.measures.held)
 
 
 def report_tokens(
@@ -193,13 +230,6 @@ def _annotations(labels: Annotations | str | os.PathLike[str] | None) -> Annotat
 
 def _recording(sound: Sound) -> Recording:
     return sound.recording if isinstance(sound, Clip) else sound
-
-
-def _require_labels(known: Annotations, recordings: Sequence[Recording]) -> None:
-    """Refuse labels of other recordings, before any work is done."""
-    if len(known) and recordings and not any(recording in known for recording in recordings):
-        given = f"{recordings[0].name!r}" + (f" and {len(recordings) - 1} others" if len(recordings) > 1 else "")
-        raise AnalysisError(f"the labels are of other recordings than {given}; name labels and recordings alike")
 
 
 def _encoded(tokenizer: Tokenizer, sound: Sound) -> tuple[Tokens, Heard]:

@@ -13,7 +13,9 @@ from tokaudio.cli.failures import refuse
 from tokaudio.cli.report import Report
 
 if TYPE_CHECKING:
+    from tokaudio.analysis.annotated.annotations import Annotations
     from tokaudio.analysis.codebook_report import Report as CodebookReport
+    from tokaudio.audio.manifest import Recording
 
 Data = Annotated[
     list[str],
@@ -69,56 +71,95 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
     for file in (output, json_file):
         if file is not None:
             check_output(file, force)
-    idle = {"--where": where, "--max-minutes": max_minutes, "--swap-pairs": swap_pairs}
-    if tokenizer is None and any(idle.values()):
-        option = next(name for name, value in idle.items() if value)
-        raise refuse(option, "is of no use with saved tokens", "leave it out, or name a tokenizer (-t)")
+    if tokenizer is None:
+        _refuse_idle({"--where": where, "--max-minutes": max_minutes, "--swap-pairs": swap_pairs})
 
     from tokaudio.analysis.annotated.annotations import read_annotations
     from tokaudio.analysis.pages.templating import environment
-    from tokaudio.analysis.reporting import report as report_sound
-    from tokaudio.analysis.reporting import report_tokens
-    from tokaudio.analysis.saved_tokens import how_many
-    from tokaudio.atomic import atomic_write
-    from tokaudio.cli.analyzing import AnalysisProgress, swap_meter, tell
-    from tokaudio.cli.loading import choose_device, open_tokenizer
-    from tokaudio.cli.signals import orderly
-    from tokaudio.cli.sounds import find_sounds
+    from tokaudio.cli.analyzing import tell, write_findings
 
     if output is not None:
         environment()
-    sounds = None
     run = Report("read", quiet=quiet, debug=debug, batch=True)
-    found: CodebookReport
+    known = None if labels is None else read_annotations(labels)
     if tokenizer is None:
-        tokens = _saved(data)
-        known = None if labels is None else read_annotations(labels)
-        with orderly(), AnalysisProgress(run, how_many(tokens), None) as progress:
-            found = report_tokens(tokens, known, seed=seed, listener=progress)
+        recordings, found = None, _of_tokens(data, known, run, seed=seed)
     else:
-        known = None if labels is None else read_annotations(labels)
-        sounds = find_sounds(data, where or ())
-        for path, error in sounds.failures:
-            run.fail(path, error)
-        model = open_tokenizer(tokenizer, choose_device(device))
-        swaps = swap_meter(model, swap_pairs, run) if swap_pairs else None
-        with orderly(), AnalysisProgress(run, len(sounds.recordings), max_minutes) as progress:
-            found = report_sound(
-                model,
-                sounds.recordings,
-                known,
-                max_minutes=max_minutes,
-                intervention_seconds=intervention_seconds,
-                swaps=swaps,
-                seed=seed,
-                listener=progress,
-            )
-    if json_file is not None:
-        atomic_write(Path(json_file), (found.to_json() + "\n").encode(), overwrite=force)
-    if output is not None:
-        page = found.to_html(None if sounds is None else sounds.recordings)
-        atomic_write(Path(output), page.encode(), overwrite=force)
+        recordings = _recordings(data, where, run)
+        found = _of_sound(
+            tokenizer,
+            recordings,
+            known,
+            run,
+            max_minutes=max_minutes,
+            intervention_seconds=intervention_seconds,
+            swap_pairs=swap_pairs,
+            seed=seed,
+            device=device,
+        )
+    write_findings(found.to_json, lambda: found.to_html(recordings), json_file, output, force)
     return tell(found, output or json_file, run)
+
+
+def _refuse_idle(options: dict[str, object]) -> None:
+    for option, value in options.items():
+        if value:
+            raise refuse(option, "is of no use with saved tokens", "leave it out, or name a tokenizer (-t)")
+
+
+def _of_tokens(data: list[str], known: Annotations | None, run: Report, *, seed: int) -> CodebookReport:
+    """Return what saved tokens alone tell."""
+    from tokaudio.analysis.reporting import report_tokens
+    from tokaudio.analysis.saved_tokens import how_many
+    from tokaudio.cli.analyzing import AnalysisProgress
+    from tokaudio.cli.signals import orderly
+
+    tokens = _saved(data)
+    with orderly(), AnalysisProgress(run, how_many(tokens), None) as progress:
+        return report_tokens(tokens, known, seed=seed, listener=progress)
+
+
+def _of_sound(
+    tokenizer: str,
+    recordings: list[Recording],
+    known: Annotations | None,
+    run: Report,
+    *,
+    max_minutes: float | None,
+    intervention_seconds: float,
+    swap_pairs: int,
+    seed: int,
+    device: str,
+) -> CodebookReport:
+    """Return what the codes of a tokenizer say about recordings."""
+    from tokaudio.analysis.reporting import report
+    from tokaudio.cli.analyzing import AnalysisProgress, swap_meter
+    from tokaudio.cli.loading import choose_device, open_tokenizer
+    from tokaudio.cli.signals import orderly
+
+    model = open_tokenizer(tokenizer, choose_device(device))
+    swaps = swap_meter(model, swap_pairs, run) if swap_pairs else None
+    with orderly(), AnalysisProgress(run, len(recordings), max_minutes) as progress:
+        return report(
+            model,
+            recordings,
+            known,
+            max_minutes=max_minutes,
+            intervention_seconds=intervention_seconds,
+            swaps=swaps,
+            seed=seed,
+            listener=progress,
+        )
+
+
+def _recordings(data: list[str], where: list[str] | None, run: Report) -> list[Recording]:
+    """Return the recordings that paths stand for; what is none of them fails."""
+    from tokaudio.cli.sounds import find_sounds
+
+    sounds = find_sounds(data, where or ())
+    for path, error in sounds.failures:
+        run.fail(path, error)
+    return sounds.recordings
 
 
 def _saved(data: list[str]) -> list[Path]:

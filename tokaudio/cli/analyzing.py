@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Self
 
 from tokaudio.analysis.codebook_report import Report as CodebookReport
 from tokaudio.analysis.decoding.swap_pairs import SwapMeter
 from tokaudio.analysis.reporting import Listener
+from tokaudio.atomic import atomic_write
 from tokaudio.cli.failures import DONE, SOME_FAILED, printable
 from tokaudio.cli.progress import Meter, meter
 from tokaudio.cli.report import Report, emit
@@ -92,6 +95,23 @@ def swap_meter(tokenizer: Tokenizer, pairs: int, report: Report) -> SwapMeter:
     for lack in missing:
         report.warn(str(lack))
     return SwapMeter(tokenizer, pairs=pairs, voice=found[0], words=found[1])
+
+
+def write_findings(
+    as_json: Callable[[], str], as_page: Callable[[], str], json_file: str | None, page_file: str | None, force: bool
+) -> None:
+    """Write what was found into those files that were asked for.
+
+    Args:
+        as_json: gives it as JSON.
+        as_page: gives it as a page.
+        json_file: for the JSON; None for none.
+        page_file: for the page; None for none.
+        force: whether files that exist are replaced.
+    """
+    for file, make, end in ((json_file, as_json, "\n"), (page_file, as_page, "")):
+        if file is not None:
+            atomic_write(Path(file), (make() + end).encode(), overwrite=force)
 
 
 def tell(found: CodebookReport, output: str | None, report: Report) -> int:

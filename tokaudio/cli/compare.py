@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,9 +48,9 @@ def compare(  # noqa: PLR0917 - typer reads options from parameters
             check_output(file, force)
 
     from tokaudio.analysis.annotated.annotations import read_annotations
-    from tokaudio.analysis.comparison import compare as compare_tokenizers
+    from tokaudio.analysis.comparing import compare as compare_tokenizers
     from tokaudio.analysis.pages.templating import environment
-    from tokaudio.atomic import atomic_write
+    from tokaudio.cli.analyzing import write_findings
     from tokaudio.cli.comparing import ComparisonProgress, tell
     from tokaudio.cli.loading import choose_device, open_tokenizer
     from tokaudio.cli.signals import orderly
@@ -75,8 +74,5 @@ def compare(  # noqa: PLR0917 - typer reads options from parameters
             seed=seed,
             listener=progress,
         )
-    if json_file is not None:
-        atomic_write(Path(json_file), (found.to_json() + "\n").encode(), overwrite=force)
-    if output is not None:
-        atomic_write(Path(output), found.to_html().encode(), overwrite=force)
+    write_findings(found.to_json, found.to_html, json_file, output, force)
     return tell(found, output or json_file, run)

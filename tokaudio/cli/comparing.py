@@ -64,7 +64,7 @@ class ComparisonProgress(Listener):
 def tell(found: Comparison, output: str | None, report: Report) -> int:
     """Print what was found, and return the exit code."""
     if not report.quiet:
-        for line in (*found.sentences(), *found.notes):
+        for line in (*found.warnings(), *found.sentences(), *found.notes):
             emit(printable(line))
         where = "" if output is None else f": {printable(output)}"
         heard = f"{found.reports[0].facts['recordings']} recordings, {len(report.failures)} failures"

@@ -86,6 +86,16 @@ def test_any_section_may_be_missing(name: str) -> None:
     assert f"Not measured: {MEASURES[name]}." in Whole(page).text
 
 
+def test_too_little_audio_is_said_once_and_scores_stay_open() -> None:
+    warning = "Too little audio: 4 seconds are not enough."
+    first, *others = document()["information"]
+    page = report_page(document() | {"warning": warning, "information": [first | {"enough": False}, *others]})
+    text = Whole(page).text
+    assert text.count(warning) == 1 and text.count("there was too little audio to tell") == 1
+    assert "too little audio to tell, floor" in html.unescape(page)
+    assert "there was too little audio to tell" not in Whole(report_page(document())).text
+
+
 def test_names_stay_names() -> None:
     page = report_page(document(), example_clips(document()["sections"]["prototypes"], sounds_by_name(sounds())))
     outline = Whole(page)
@@ -127,7 +137,7 @@ def test_clips_hold_the_places_with_what_is_around_them() -> None:
     assert held[0] == 0 and not held[part : part + round(0.15 * RATE)].any()
 
 
-def test_a_page_has_room_for_so_manyodes_that_are_held_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_has_room_for_so_many_codes_that_are_held_on(monkeypatch: pytest.MonkeyPatch) -> None:
     held = HeldCodes({(0, code): np.full(2 * RATE, 0.25, np.float32) for code in range(4)}, 2 * RATE)
     every = held_clips(held)
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(every[0, 3].partition(",")[2])), dtype="float32")

@@ -33,6 +33,7 @@ def comparison_page(document: Mapping[str, Any]) -> str:
     values = {
         "names": names,
         "reports": reports,
+        "warnings": document["warnings"],
         "sentences": document["sentences"],
         "notes": document["notes"],
         "equal": document["equal_bitrate"],
