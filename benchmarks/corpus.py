@@ -30,6 +30,7 @@ from results import machine_line, write_section
 from tokaudio.audio import read_audio, resample
 from tokaudio.corpus.engines.local import encode_corpus
 from tokaudio.corpus.finishing import Summary
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.corpus.plan import Sharding
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
 
@@ -52,7 +53,7 @@ def run(source: Path, out: Path, tokenize: TokenizeBatch, workers: int) -> tuple
     """Encode a folder to an output that is not there."""
     shutil.rmtree(out, ignore_errors=True)
     began, used = time.perf_counter(), cpu_seconds()
-    summary = encode_corpus(source, out, tokenize=tokenize, sharding=SHARDING, workers=workers)
+    summary = encode_corpus(source, out, EncodeOptions(tokenize, sharding=SHARDING), workers=workers)
     return Run(time.perf_counter() - began, cpu_seconds() - used), summary
 
 

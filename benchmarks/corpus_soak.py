@@ -22,6 +22,7 @@ from corpus_clips import write_clips
 from results import machine_line, write_section
 
 from tokaudio.corpus.engines.local import encode_corpus
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.corpus.plan import Sharding
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
 
@@ -70,7 +71,7 @@ def soak(folder: Path, tokenize: TokenizeBatch, files: int, log: Path | None) ->
                     stream.write(json.dumps(asdict(samples[-1])) + "\n")
 
     sharding = Sharding(seconds=300.0, items=500)
-    summary = encode_corpus(source, folder / "out", tokenize=tokenize, sharding=sharding, workers=0, tell=tell)
+    summary = encode_corpus(source, folder / "out", EncodeOptions(tokenize, sharding=sharding), workers=0, tell=tell)
     if summary.ok != files:
         raise SystemExit(f"{summary.ok} of {files} files were encoded")
     return samples

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from tokaudio.atomic import AtomicFile, atomic_stream, atomic_write, output_error
+from tokaudio.atomic import AtomicFile, AtomicFolder, atomic_stream, atomic_write, output_error
 from tokaudio.errors import OutputError
 from tokaudio.tokenizers import Tokenizer
 from tokaudio.tokenizers.self_check import write_self_check
@@ -367,3 +367,43 @@ def test_folders_are_written_file_by_file_and_can_be_written_again(
         patch.setattr(os, "fsync", failing(errno.ENOSPC))
         user(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def write_folder(path: Path, content: str, *, overwrite: bool = False, steps: list[str] | None = None) -> None:
+    with AtomicFolder(path, overwrite=overwrite, step=None if steps is None else steps.append) as output:
+        output.temporary.mkdir()
+        (output.temporary / "b.txt").write_text(content)
+        assert not (path / "b.txt").exists() or (path / "b.txt").read_text() != content
+
+
+def test_a_folder_appears_whole_and_replaces_another_only_where_it_may(tmp_path: Path) -> None:
+    steps: list[str] = []
+    write_folder(tmp_path / "a", "one", steps=steps)
+    assert steps == ["written", "flushed", "renamed", "synced"]
+    with refused(tmp_path, errno.EEXIST, "exists already"):
+        write_folder(tmp_path / "a", "two")
+    assert (tmp_path / "a/b.txt").read_text() == "one"
+    (tmp_path / "a/old.txt").touch()
+    write_folder(tmp_path / "a", "two", overwrite=True)
+    assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["b.txt"]
+    assert (tmp_path / "a/b.txt").read_text() == "two"
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), AtomicFolder(tmp_path / "a") as output:
+        output.temporary.mkdir()
+        raise KeyError
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for name in ("file", "link"):
+        with refused(tmp_path, errno.EEXIST, "is no folder"):
+            write_folder(tmp_path / name, "one", overwrite=True)
+    assert names(tmp_path) == ["file", "link"]
+
+
+def test_a_folder_that_another_process_makes_meanwhile_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="exists already"), AtomicFolder(tmp_path / "a") as output:
+        output.temporary.mkdir()
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a/theirs").touch()
+    assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["theirs"]

@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.corpus.support import tree
 from tests.corpus.toy import loudness
 from tokaudio.corpus.job import Job
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.corpus.plan import Sharding
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
 from tokaudio.corpus.worker import Worker
@@ -59,7 +60,7 @@ class Victims:
 
     def _run(self, step: Step) -> None:
         with Job.prepare(self.sounds, self.out, sharding=Sharding(items=self.items), step=step) as job:
-            Worker(job, self.tokenize, self.form).run()
+            Worker(job, EncodeOptions(self.tokenize, self.form)).run()
 
     def child(self, step: Step = passing) -> Child:
         """Start a child that runs the job."""

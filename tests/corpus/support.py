@@ -10,6 +10,7 @@ import soundfile
 from tests.tokenizers.conftest import make_codec
 from tokaudio.corpus.engines.local import encode_corpus
 from tokaudio.corpus.finishing import Summary
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.corpus.plan import Sharding
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
 from tokaudio.storage.formats import shard_format
@@ -45,9 +46,6 @@ def encode_here(
     return encode_corpus(
         source,
         out,
-        tokenize=tokenize,
-        form=shard_format(form),
-        sharding=Sharding(items=items),
+        EncodeOptions(tokenize, shard_format(form), Sharding(items=items), retry_failed=retry),
         workers=0,
-        retry_failed=retry,
     )

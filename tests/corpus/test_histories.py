@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.corpus.support import encode_here, tree
 from tokaudio.corpus.job import Job
 from tokaudio.corpus.journal import Journal
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.corpus.plan import Sharding
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
 from tokaudio.corpus.worker import Worker
@@ -41,7 +42,7 @@ def work(source: Path, out: Path, tokenize: TokenizeBatch, death: int | None, *,
     with contextlib.suppress(Dead), Job.prepare(source, out, sharding=Sharding(items=ITEMS), step=step) as job:
         if retry:
             job.retry()
-        Worker(job, tokenize, PARQUET, readers=1).run()
+        Worker(job, EncodeOptions(tokenize, readers=1)).run()
 
 
 def audit(out: Path) -> None:

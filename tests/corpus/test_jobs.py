@@ -13,9 +13,11 @@ import soundfile
 from tests.cli.support import voice
 from tests.corpus.support import RATE, encode_here, tree, write_sounds
 from tests.tokenizers.conftest import make_codec
-from tokaudio.corpus import worker
+from tokaudio.corpus import encoding
+from tokaudio.corpus.encoding import InputEncoder
 from tokaudio.corpus.engines.local import encode_corpus
 from tokaudio.corpus.job import Job
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.corpus.plan import Sharding
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
 from tokaudio.corpus.worker import Worker
@@ -62,14 +64,15 @@ def test_readers_batches_and_ranks_change_no_byte(
     monkeypatch.setenv("SLURM_PROCID", "3")
     monkeypatch.setenv("SLURM_NTASKS", "4")
     small = TokenizeBatch(tokenize.tokenizer, batch_seconds=0.3)
-    encode_corpus(sounds, tmp_path / "out", tokenize=small, sharding=Sharding(items=5), workers=0, readers=1)
+    options = EncodeOptions(small, sharding=Sharding(items=5), readers=1)
+    encode_corpus(sounds, tmp_path / "out", options, workers=0)
     assert tree(tmp_path / "out") == tree(reference)
 
 
 def test_sound_that_is_streamed_has_the_codes_of_the_whole(
     tmp_path: Path, sounds: Path, reference: Path, tokenize: TokenizeBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr(encoding, "_LONGEST_SECONDS", 0.1)
     encode_here(sounds, tmp_path / "out", tokenize, items=5)
     assert tree(tmp_path / "out") == tree(reference)
 
@@ -130,13 +133,13 @@ def test_only_what_failed_is_encoded_again(
     (mended / "004.wav").write_bytes(b"")
     encode_here(mended, tmp_path / "out", tokenize, items=5)
     tried: list[str] = []
-    real = Worker.encode
+    real = InputEncoder.encode
 
-    def encode(self: Worker, inputs: list[object]) -> object:
+    def encode(self: InputEncoder, inputs: list[object]) -> object:
         tried.extend(one.key for one in inputs)  # type: ignore[attr-defined]
         return real(self, inputs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Worker, "encode", encode)
+    monkeypatch.setattr(InputEncoder, "encode", encode)
     encode_here(mended, tmp_path / "out", tokenize, items=5, retry=True)
     assert tried == ["004.wav"]
 
@@ -207,7 +210,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, sounds: Path, t
 def test_steps_come_in_the_order_that_a_power_cut_needs(tmp_path: Path, sounds: Path, tokenize: TokenizeBatch) -> None:
     told: list[str] = []
     with Job.prepare(sounds, tmp_path / "out", sharding=Sharding(items=20), step=told.append) as job:
-        Worker(job, tokenize, PARQUET).run()
+        Worker(job, EncodeOptions(tokenize)).run()
     shard = ["begun", "written", "flushed", "renamed", "synced", "journalled"]
     assert told[:-6] == ["listed", "begun with", *shard, *shard]
     assert told[-6] == "compacted" and told[-1] == "put _SUCCESS"

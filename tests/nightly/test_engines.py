@@ -13,6 +13,7 @@ import pytest
 
 from tests.corpus.support import encode_here, tree, write_sounds, write_tokenizer
 from tokaudio.corpus.engines import datatrove, ray
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.corpus.plan import Sharding
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -21,9 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_datatrove_and_ray_give_the_shards_of_one_process(tmp_path: Path) -> None:
     tokenize, sounds = write_tokenizer(tmp_path / "tokenizer"), write_sounds(tmp_path / "sounds", 40)
     encode_here(sounds, tmp_path / "here", tokenize, items=5)
-    options = {"tokenize": tokenize, "sharding": Sharding(items=5), "workers": 2}
-    datatrove.encode_corpus(sounds, tmp_path / "datatrove", tasks=3, **options)
-    ray.encode_corpus(sounds, tmp_path / "ray", **options)
+    options = EncodeOptions(tokenize, sharding=Sharding(items=5))
+    datatrove.encode_corpus(sounds, tmp_path / "datatrove", options, tasks=3, workers=2)
+    ray.encode_corpus(sounds, tmp_path / "ray", options, workers=2)
     assert tree(tmp_path / "datatrove") == tree(tmp_path / "here")
     assert tree(tmp_path / "ray") == tree(tmp_path / "here")
 

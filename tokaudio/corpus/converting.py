@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokaudio.atomic import AtomicFile, AtomicFolder, output_error
-from tokaudio.corpus.job import MARKER, META
-from tokaudio.errors import CorpusError, OutputError, one_line
+from tokaudio.atomic import output_error
+from tokaudio.corpus.folder import MARKER, META
+from tokaudio.corpus.shards import new_shard
+from tokaudio.errors import CorpusError, one_line
 from tokaudio.storage.dataset_info import FILE_NAME, DatasetInfo, read_info, save_info
 from tokaudio.storage.formats import FORMAT_NAMES, ShardFormat, shard_files, shard_format
 from tokaudio.storage.rows import TokenRow
@@ -169,13 +170,6 @@ def _folder(source: str | os.PathLike[str], target: str | os.PathLike[str], over
 
 def _write(path: Path, form: ShardFormat, rows: Iterator[TokenRow], info: DatasetInfo, *, overwrite: bool) -> int:
     """Put a shard on the disk, whole or not at all, and return its bytes."""
-    output = AtomicFolder(path) if form.is_folder else AtomicFile(path, overwrite=overwrite)
-    if form.is_folder and path.exists() and not overwrite:
-        raise OutputError(one_line(path, "exists already", "choose another name, or allow overwriting (-f)"))
-    try:
-        with output:
-            form.write_shard(output.temporary, rows, info)
-    except OutputError as error:
-        # The name that matters is not that of the temporary file.
-        raise (error if error.errno is None else output_error(path, OSError(error.errno, str(error)))) from error
+    with new_shard(path, form, overwrite=overwrite) as temporary:
+        form.write_shard(temporary, rows, info)
     return sum(file.stat().st_size for file in shard_files(path))

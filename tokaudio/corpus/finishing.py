@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tokaudio.atomic import atomic_write, output_error
-from tokaudio.corpus.job import MARKER, META, Job, read_job
+from tokaudio.corpus.folder import MARKER, META
+from tokaudio.corpus.job import Job
 from tokaudio.corpus.journal import ShardRecord, journal_bytes
 from tokaudio.corpus.plan import ShardPlan
+from tokaudio.corpus.record import read_record
 from tokaudio.corpus.sealed import seal, unseal
 from tokaudio.corpus.shards import remove_temporaries
 from tokaudio.errors import CorpusError, one_line
@@ -60,7 +62,7 @@ def finish(job: Job) -> Summary | None:
         done = job.journal.read()
         if len(done) < len(job.plan):
             return None
-        record = read_job(job.folder)
+        record = read_record(job.folder)
         contents = final_files(record, job.plan, done)
         if all(_reads(job.folder / name, content) for name, content in contents.items()):
             return summary_of(record, job.plan, done)

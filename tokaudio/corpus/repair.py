@@ -15,9 +15,12 @@ from typing import Any
 
 from tokaudio.atomic import atomic_write
 from tokaudio.corpus.finishing import Summary, read_marker
+from tokaudio.corpus.folder import MARKER, META
 from tokaudio.corpus.inputs import list_inputs
-from tokaudio.corpus.job import MARKER, META, Job, options_from, read_job
+from tokaudio.corpus.job import Job
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.corpus.plan import Sharding, ShardPlan, plan_lines
+from tokaudio.corpus.record import read_record
 from tokaudio.corpus.sealed import seal
 from tokaudio.corpus.shards import remove_shard
 from tokaudio.corpus.verify import Finding
@@ -82,8 +85,9 @@ def repair_corpus(
             (out / MARKER).unlink(missing_ok=True)
             job.journal.compact()
             job.journal.reopen(shard for shard in hit if shard not in lost)
-        tokenize, form = options_from(record)
-        worker = Worker(job, tokenize, form) if tell is None else Worker(job, tokenize, form, tell=tell)
+        worker = Worker(job, EncodeOptions.from_document(record["options"]))
+        if tell is not None:
+            worker.tell = tell
         summary = worker.run()
     _require_as_before(out, before)
     return Repaired(summary, tuple(sorted({*hit, *lost})), tuple(removed))
@@ -91,7 +95,7 @@ def repair_corpus(
 
 def _begun_with(out: Path) -> dict[str, Any]:
     try:
-        return read_job(out)
+        return read_record(out)
     except CorpusError:
         record: dict[str, Any] = read_marker(out)["job"]
         return record

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tokaudio.atomic import AtomicFile, AtomicFolder, Step, output_error
@@ -60,15 +61,26 @@ def write_rows(path: Path, form: ShardFormat, rows: Sequence[TokenRow], info: Da
     if not rows:
         remove_shard(path)
         return ()
-    output = AtomicFolder(path, step=step) if form.is_folder else AtomicFile(path, overwrite=True, step=step)
-    try:
-        with output:
-            step("begun")
-            form.write_shard(output.temporary, rows, info)
-            return describe_files(output.temporary, path.name)
-    except OutputError as error:
-        # The name that matters is not that of the temporary file.
-        raise (error if error.errno is None else output_error(path, OSError(error.errno, str(error)))) from error
+    with new_shard(path, form, overwrite=True, step=step) as temporary:
+        step("begun")
+        form.write_shard(temporary, rows, info)
+        return describe_files(temporary, path.name)
+
+
+@contextmanager
+def new_shard(path: Path, form: ShardFormat, *, overwrite: bool, step: Step | None = None) -> Iterator[Path]:
+    """Give the place where a shard is to be written, and put it in its own place when the block ends without an error.
+
+    Raises:
+        OutputError: if it cannot be written, or is there already, without `overwrite`.
+    """
+    kind = AtomicFolder if form.is_folder else AtomicFile
+    with kind(path, overwrite=overwrite, step=step) as output:
+        try:
+            yield output.temporary
+        except OutputError as error:
+            # The name that matters is not that of the temporary file.
+            raise (error if error.errno is None else output_error(path, OSError(error.errno, str(error)))) from error
 
 
 def describe_files(path: Path, name: str) -> Files:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tokaudio.corpus.finishing import Summary, read_marker
-from tokaudio.corpus.job import META
+from tokaudio.corpus.folder import META
 from tokaudio.corpus.journal import Journal
 from tokaudio.corpus.shards import corpus_format, shard_name
 from tokaudio.storage.dataset_info import read_info

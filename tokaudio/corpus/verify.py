@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tokaudio.corpus.finishing import read_marker
-from tokaudio.corpus.job import MARKER, META
+from tokaudio.corpus.folder import MARKER, META
 from tokaudio.corpus.journal import Journal, ShardRecord
 from tokaudio.corpus.shards import corpus_format, shard_name
 from tokaudio.digests import sha256_of
@@ -108,8 +108,8 @@ def _check_described(out: Path, marker: dict[str, Any] | None) -> Iterator[Findi
 
 
 def _check_alone(out: Path) -> Iterator[Finding]:
-    from tokaudio.corpus.job import read_job
     from tokaudio.corpus.plan import ShardPlan
+    from tokaudio.corpus.record import read_record
 
     try:
         plan = ShardPlan.open(out / META / "plan.jsonl")
@@ -118,7 +118,7 @@ def _check_alone(out: Path) -> Iterator[Finding]:
     except CorpusError:
         yield Finding(f"{META}/plan.jsonl", "damaged")
     try:
-        read_job(out)
+        read_record(out)
     except CorpusError:
         yield Finding(f"{META}/job.json", "damaged")
     journal = Journal(out / _JOURNAL)

@@ -18,6 +18,7 @@ from tests.corpus.support import encode_here, tree
 from tokaudio.corpus.engines import datatrove, ray
 from tokaudio.corpus.engines.task import EncodeShards
 from tokaudio.corpus.job import Job
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.corpus.plan import Sharding
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
 from tokaudio.errors import CorpusError, MissingDependencyError
@@ -37,9 +38,9 @@ def test_datatrove_gives_the_same_folder(
 ) -> None:
     out, logs = tmp_path / "out", tmp_path / "logs"
     with quietly():
-        options = {"tokenize": tokenize, "sharding": Sharding(items=5), "tasks": 2, "workers": 1, "logs": logs}
-        summary = datatrove.encode_corpus(sounds, out, **options)
-        again = datatrove.encode_corpus(sounds, out, **options)
+        options = EncodeOptions(tokenize, sharding=Sharding(items=5))
+        summary = datatrove.encode_corpus(sounds, out, options, tasks=2, workers=1, logs=logs)
+        again = datatrove.encode_corpus(sounds, out, options, tasks=2, workers=1, logs=logs)
     assert tree(out) == tree(reference)
     assert (summary.ok, summary.shards, again) == (40, 8, summary)
     assert sorted(path.name for path in (logs / "completions").iterdir()) == ["00000", "00001"]
@@ -49,7 +50,7 @@ def test_tasks_share_the_shards_of_a_job(
     tmp_path: Path, sounds: Path, tokenize: TokenizeBatch, reference: Path
 ) -> None:
     with Job.prepare(sounds, tmp_path / "out", sharding=Sharding(items=5)) as job:
-        step = EncodeShards(str(job.folder), job.root, job.source, tokenize)
+        step = EncodeShards.of(job, EncodeOptions(tokenize))
         assert list(step(["passed on"], 1, 3)) == ["passed on"]
         assert list(step(None, 0, 3)) == []
     assert tree(tmp_path / "out") == tree(reference)
@@ -61,7 +62,7 @@ def test_the_step_travels_to_slurm(tmp_path: Path, tokenize: TokenizeBatch) -> N
         import dill
         from datatrove.executor import SlurmPipelineExecutor
 
-        step = EncodeShards("out", "sounds", "sounds", tokenize)
+        step = EncodeShards("out", "sounds", "sounds", EncodeOptions(tokenize))
         executor = SlurmPipelineExecutor([step], 64, time="1:00:00", partition="cpu", logging_dir=str(tmp_path))
         assert (executor.world_size, executor.pipeline) == (64, [step])
         assert dill.loads(dill.dumps(executor)).pipeline == [step]
@@ -70,14 +71,14 @@ def test_the_step_travels_to_slurm(tmp_path: Path, tokenize: TokenizeBatch) -> N
 def test_a_job_of_other_options_is_refused(tmp_path: Path, sounds: Path, tokenize: TokenizeBatch) -> None:
     encode_here(sounds, tmp_path / "out", tokenize)
     with quietly(), pytest.raises(CorpusError, match="other"):
-        datatrove.encode_corpus(sounds, tmp_path / "out", tokenize=tokenize, form=shard_format("npz"), workers=1)
+        datatrove.encode_corpus(sounds, tmp_path / "out", EncodeOptions(tokenize, shard_format("npz")), workers=1)
 
 
 @pytest.mark.parametrize(("engine", "package"), [(datatrove, "datatrove.executor"), (ray, "ray")])
 def test_a_missing_package_is_named(tmp_path, sounds, tokenize, monkeypatch, engine, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=r"pip install tokaudio\[cluster\]"):
-        engine.encode_corpus(sounds, tmp_path / "out", tokenize=tokenize)
+        engine.encode_corpus(sounds, tmp_path / "out", EncodeOptions(tokenize))
 
 
 def test_map_of_datasets_gives_the_codes_of_a_plain_loop(sounds: Path, tokenize: TokenizeBatch) -> None:

@@ -59,6 +59,7 @@ def encode(  # noqa: PLR0917 - typer reads options from parameters
     from tokaudio.cli.report import emit, emit_json
     from tokaudio.cli.signals import orderly, say_when_interrupted
     from tokaudio.corpus.engines.local import encode_corpus
+    from tokaudio.corpus.options import EncodeOptions
     from tokaudio.corpus.plan import Sharding
     from tokaudio.corpus.shards import corpus_format
     from tokaudio.corpus.tokenize_batch import TokenizeBatch
@@ -67,18 +68,10 @@ def encode(  # noqa: PLR0917 - typer reads options from parameters
     tokenize = TokenizeBatch(tokenizer, num_codebooks, wanted, device, batch_seconds, allow_truncated)
     with orderly(), Teller(quiet=quiet) as teller:
         say_when_interrupted("finished shards are kept, and the same command goes on from there")
+        sharding = Sharding(shard_seconds, shard_items)
+        given = EncodeOptions(tokenize, corpus_format(form), sharding, readers, retry_failed)
         summary = encode_corpus(
-            source,
-            output,
-            tokenize=tokenize,
-            form=corpus_format(form),
-            sharding=Sharding(shard_seconds, shard_items),
-            workers=workers,
-            readers=readers,
-            retry_failed=retry_failed,
-            tell=teller.tell,
-            prepared=teller.begin,
-            debug=debug,
+            source, output, given, workers=workers, tell=teller.tell, prepared=teller.begin, debug=debug
         )
     if as_json:
         emit_json({"output": output, **asdict(summary), "elapsed_seconds": teller.elapsed})

@@ -4,7 +4,7 @@ encode_corpus(manifest, "out", tasks=8, workers=4)
 
     SlurmPipelineExecutor([step], tasks=64, time="12:00:00", partition="gpu", logging_dir=logs)
 
-where `step` is an `EncodeShards` of a prepared job. Only the local executor is tested.
+where `step` is `EncodeShards.of` a prepared job. Only the local executor is tested.
 """
 
 from __future__ import annotations
@@ -16,23 +16,18 @@ from typing import Any
 
 from tokaudio.corpus.engines.task import EncodeShards, run_job
 from tokaudio.corpus.finishing import Summary
-from tokaudio.corpus.plan import Sharding
-from tokaudio.corpus.tokenize_batch import TokenizeBatch
+from tokaudio.corpus.job import Job
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.errors import MissingDependencyError, one_line
-from tokaudio.storage.formats import ShardFormat, shard_format
 
 
 def encode_corpus(
     source: str | os.PathLike[str],
     folder: str | os.PathLike[str],
+    options: EncodeOptions | None = None,
     *,
-    tokenize: TokenizeBatch | None = None,
-    form: ShardFormat | None = None,
-    sharding: Sharding | None = None,
     tasks: int = 1,
     workers: int = -1,
-    readers: int = 2,
-    retry_failed: bool = False,
     logs: str | os.PathLike[str] | None = None,
 ) -> Summary:
     """Encode as `tokaudio.corpus.engines.local.encode_corpus` does, by datatrove's `LocalPipelineExecutor`.
@@ -40,34 +35,22 @@ def encode_corpus(
     Args:
         source: manifest or folder of audio files.
         folder: for the shards; it holds nothing else.
-        tokenize: how sound becomes codes; `TokenizeBatch()` if None.
-        form: format of the shards; Parquet if None.
-        sharding: when a shard is full.
+        options: `EncodeOptions()` if None.
         tasks: of datatrove; each loads the model once.
         workers: tasks that run at a time; all of them if -1.
-        readers: threads of each that decode ahead of the model.
-        retry_failed: try inputs once more that failed before.
         logs: folder for datatrove's logs, outside of `folder`; a temporary one if None.
 
     Raises:
         MissingDependencyError: if datatrove is not installed.
         CorpusError: if the folder holds something else, or a job of other inputs or options.
     """
+    wanted = options or EncodeOptions()
 
-    def run(step: EncodeShards) -> None:
+    def run(job: Job) -> None:
         with nullcontext(os.fspath(logs)) if logs is not None else tempfile.TemporaryDirectory() as place:
-            local_executor(step, tasks=tasks, workers=workers, logs=place).run()
+            local_executor(EncodeShards.of(job, wanted), tasks=tasks, workers=workers, logs=place).run()
 
-    return run_job(
-        source,
-        folder,
-        run,
-        tokenize=tokenize or TokenizeBatch(),
-        form=form or shard_format("parquet"),
-        sharding=sharding,
-        readers=readers,
-        retry_failed=retry_failed,
-    )
+    return run_job(source, folder, wanted, run)
 
 
 def local_executor(step: EncodeShards, *, tasks: int, workers: int, logs: str) -> Any:

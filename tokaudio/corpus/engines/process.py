@@ -91,18 +91,18 @@ def main() -> int:
 def _work(request: dict[str, Any], report: Reporter) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from tokaudio.corpus.job import Job, options_from
+    from tokaudio.corpus.job import Job
+    from tokaudio.corpus.options import EncodeOptions
     from tokaudio.corpus.ranks import Rank
     from tokaudio.corpus.worker import Worker
 
-    tokenize, form = options_from(request)
+    batch_seconds, readers = request["batch_seconds"], request["readers"]
+    options = EncodeOptions.from_document(request["options"], batch_seconds=batch_seconds, readers=readers)
     with Job.open(request["folder"], root=request["root"], source=request["source"]) as job:
         worker = Worker(
             job,
-            tokenize,
-            form,
+            options,
             Rank(*request["rank"]),
-            readers=request["readers"],
             tell=report.tell,
             broken=request["broken"],
             trying=(lambda key: report.say(trying=key)) if request["careful"] else None,

@@ -7,10 +7,9 @@ from typing import Any
 
 from tokaudio.corpus.engines.task import EncodeShards, run_job
 from tokaudio.corpus.finishing import Summary
-from tokaudio.corpus.plan import Sharding
-from tokaudio.corpus.tokenize_batch import TokenizeBatch
+from tokaudio.corpus.job import Job
+from tokaudio.corpus.options import EncodeOptions
 from tokaudio.errors import MissingDependencyError, one_line
-from tokaudio.storage.formats import ShardFormat, shard_format
 
 _RETRIES = 3
 
@@ -18,14 +17,10 @@ _RETRIES = 3
 def encode_corpus(
     source: str | os.PathLike[str],
     folder: str | os.PathLike[str],
+    options: EncodeOptions | None = None,
     *,
-    tokenize: TokenizeBatch | None = None,
-    form: ShardFormat | None = None,
-    sharding: Sharding | None = None,
     workers: int = 1,
     gpus_each: float = 0.0,
-    readers: int = 2,
-    retry_failed: bool = False,
 ) -> Summary:
     """Encode as `tokaudio.corpus.engines.local.encode_corpus` does, by tasks of Ray.
 
@@ -34,21 +29,18 @@ def encode_corpus(
     Args:
         source: manifest or folder of audio files, which all machines see.
         folder: for the shards, which all machines see; it holds nothing else.
-        tokenize: how sound becomes codes; `TokenizeBatch()` if None.
-        form: format of the shards; Parquet if None.
-        sharding: when a shard is full.
+        options: `EncodeOptions()` if None.
         workers: tasks; each has one CPU and loads the model once.
         gpus_each: GPUs, or the part of one, that each task is given.
-        readers: threads of each that decode ahead of the model.
-        retry_failed: try inputs once more that failed before.
 
     Raises:
         MissingDependencyError: if Ray is not installed.
         CorpusError: if the folder holds something else, or a job of other inputs or options.
     """
-    ray = _ray()
+    ray, wanted = _ray(), options or EncodeOptions()
 
-    def run(step: EncodeShards) -> None:
+    def run(job: Job) -> None:
+        step = EncodeShards.of(job, wanted)
         started = not ray.is_initialized()
         if started:
             ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
@@ -59,16 +51,7 @@ def encode_corpus(
             if started:
                 ray.shutdown()
 
-    return run_job(
-        source,
-        folder,
-        run,
-        tokenize=tokenize or TokenizeBatch(),
-        form=form or shard_format("parquet"),
-        sharding=sharding,
-        readers=readers,
-        retry_failed=retry_failed,
-    )
+    return run_job(source, folder, wanted, run)
 
 
 def _work(step: EncodeShards, rank: int, count: int) -> None:
