@@ -54,6 +54,8 @@ METRICS = {
     "si_sdr": Metric("SI-SDR, aligned", "dB", 1.0, True),
     "si_sdr_improvement": Metric("SI-SDR improvement, aligned", "dB", 1.0, True),
     "mel_distance": Metric("mel distance", "", 1.0, False),
+    "warped_mel_distance": Metric("mel distance, warped", "", 1.0, False),
+    "stoi": Metric("STOI", "", 1.0, True),
     "bits_per_second": Metric("bits per second of audio", "bit/s", 1.0, False),
 }
 """Every metric that results may hold, by name. Shares are stored as fractions and shown in percent."""

@@ -28,7 +28,7 @@ from tokaudio.probes.uncertainty import standard_error
 
 Floats = NDArray[np.float64]
 _SHARES = ("accuracy", "balanced_accuracy", "eer", "min_dcf")
-_RATES = ("wer", "cer", "dwer", "bits_per_second", "mel_distance")
+_RATES = ("wer", "cer", "dwer", "bits_per_second", "mel_distance", "warped_mel_distance")
 
 
 def interval(measure: Measure, *, level: float = 0.95, rounds: int = ROUNDS, seed: int = 0) -> Interval | None:

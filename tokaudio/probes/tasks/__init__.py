@@ -20,6 +20,9 @@ TASKS = {
     "events": "sound_events",
     "genre": "music_genre",
     "lm": "language_model",
+    "enhancement": "enhancement",
+    "separation": "separation",
+    "tts": "text_to_speech",
 }
 """Module of each task, by its name."""
 

@@ -41,7 +41,7 @@ class TaskOptions:
     permutations: int = 3
     corpus: str = "quick"
     head: str | None = None
-    fusion: str = "attention"
+    fusion: str = "scalar"
     initial: str = "codebooks"
     trainable: bool = False
     reads: str = "tokens"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,8 +89,7 @@ class Classification(Task):
         started = time.monotonic()
         session = _Session(self, source, options, runner)
         measures = session.measures()
-        shuffled = session.shuffled()
-        control, notes = session.control(), session.readings.note(len(measures["tokens"].seeds))
+        (shuffled, control), notes = session.floors(), session.readings.note(len(measures["tokens"].seeds))
         selectivity = None if control is None else measures["tokens"].mean - control
         if selectivity is not None and selectivity < LEAST_SELECTIVITY:
             notes.append(f"selectivity is {100 * selectivity:.0f} points: the probe can learn by heart what is scored")
@@ -155,41 +155,37 @@ class _Session:
     def _classified(self, inputs: Inputs, labels: Integers, seed: int) -> Integers:
         return classify(inputs, labels, self.splits[seed], self.readings.config, seed=seed).predicted
 
-    def predict(self, labels: Integers, purpose: str) -> Integers:
-        """Return the class that a probe which learnt other labels takes each test clip for, with the first seed."""
-        seed, codes = self.options.seeds[0], self.readings.codes()
-        return self.readings.run(codes, seed, purpose, lambda: self._classified(codes, labels, seed))
-
-    def shuffled(self) -> tuple[float, ...]:
-        """Return the accuracy of probes that learnt permuted labels, one for each permutation."""
-        found = []
+    def floors(self) -> tuple[tuple[float, ...], float | None]:
+        """Return the accuracies of probes that learnt permuted labels, and that on a control task if there was time."""
         seed = self.options.seeds[0]
-        learnt = np.array([*self.splits[seed].train, *self.splits[seed].valid])
-        test = self.splits[seed].test
-        for number in range(self.options.permutations):
-            if self.runner.out_of_time:
-                break
-            labels = self.labels.copy()
+        learnt, test = np.array([*self.splits[seed].train, *self.splits[seed].valid]), self.splits[seed].test
+        asked = {f"shuffled {number}": self.labels.copy() for number in range(self.options.permutations)}
+        for number, labels in enumerate(asked.values()):
             labels[learnt] = np.random.default_rng([seed, number]).permutation(labels[learnt])
-            said = self.predict(labels, f"shuffled {number}")
-            found.append(float((said == self.labels[test]).mean()))
-        return tuple(found)
+        # Permuted labels are not those of the test set, which were not permuted; the control task has its own.
+        right = dict.fromkeys(asked, self.labels[test])
+        asked["control"] = self._control_labels()
+        right["control"] = asked["control"][test]
+        said = self.readings.on_codes(
+            {purpose: partial(self._classified, labels=labels, seed=seed) for purpose, labels in asked.items()}
+        )
+        scores = {purpose: float((array == right[purpose]).mean()) for purpose, array in said.items()}
+        control = scores.pop("control", None)
+        return tuple(scores.values()), control
 
-    def control(self) -> float | None:
-        """Return the accuracy on a control task (Hewitt and Liang, arXiv:1909.03368).
+    def _control_labels(self) -> Integers:
+        """Return the labels of a control task (Hewitt and Liang, arXiv:1909.03368).
 
-        A clip's class there is a random one that belongs to its most frequent code of the first codebook: what a probe
-        scores by knowing codes by heart.
+        A clip's class there is a random one that belongs to the code of the first codebook which marks the clip out:
+        what a probe scores by knowing codes by heart.
         """
-        if self.runner.out_of_time:
-            return None
-        seed, codes = self.options.seeds[0], self.readings.codes()
-        kinds = [int(np.bincount(codes.items[number][0]).argmax()) for number in range(len(codes.items))]
-        names = np.random.default_rng(seed).integers(0, len(self.classes), codes.sizes[0])
-        labels = np.where(self.labels < 0, -1, names[kinds]).astype(np.int64)
+        codes = self.readings.codes()
+        kinds = marking_codes([codes.items[number][0] for number in self.chosen], codes.sizes[0])
+        names = np.random.default_rng(self.options.seeds[0]).integers(0, len(self.classes), codes.sizes[0])
+        labels = np.full(len(self.labels), -1, dtype=np.int64)
+        labels[self.chosen] = names[kinds]
         labels[self.chosen[0]] = len(self.classes) - 1  # so that there are as many classes
-        said = self.predict(labels, "control")
-        return float((said == labels[self.splits[seed].test]).mean())
+        return labels
 
     def _measure(self, predicted: dict[int, Integers]) -> Measure:
         test = list(self.splits[self.options.seeds[0]].test)
@@ -213,6 +209,23 @@ class _Session:
             "speakers": len({self.speakers[number] for number in self.chosen}),
             "test_speakers": len({self.speakers[number] for number in split.test}),
         }
+
+
+def marking_codes(clips: Sequence[Integers], size: int) -> Integers:
+    """Return the code of each clip that is most frequent for how rare it is elsewhere: never that of silence.
+
+    It is the one that adds most to the divergence of the clip's codes from those of all clips, share x log(share / share
+    in all).
+
+    Example:
+        >>> marking_codes([np.array([0, 0, 0, 1]), np.array([0, 0, 0, 2])], 3).tolist()
+        [1, 2]
+    """
+    counts = np.stack([np.bincount(clip, minlength=size) for clip in clips]).astype(np.float64)
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    everywhere = counts.sum(axis=0) / max(counts.sum(), 1)
+    ratio = np.divide(shares, everywhere, out=np.ones_like(shares), where=shares > 0)
+    return np.asarray((shares * np.log(ratio)).argmax(axis=1))
 
 
 def fact(recording: Recording, column: str) -> str | None:

@@ -123,14 +123,7 @@ class LanguageModel(Task):
         tested = set(first.test)
         data = data_hash([[source.contents[one], speakers[one], str(one in tested)] for one in chosen])
         readings = Readings(source, options, runner, ProbeConfig("transformer", budget=self.budget), data)
-        bits: dict[str, dict[int, Floats]] = {"tokens": {}, "random_tokens": {}}
-        for seed in options.seeds:
-            if bits["tokens"] and runner.out_of_time:
-                break
-            for name in ("tokens", "random_tokens") if not bits["tokens"] else ("tokens",):
-                inputs = source.codes() if name == "tokens" else source.random()
-                found = readings.run(inputs, seed, "plain", partial(self._bits, source, inputs, splits[seed], seed))
-                bits[name][seed] = found
+        bits = self._all_bits(readings, splits)
         owners = [speakers[number] for number in first.test]
         seconds = np.array([source.seconds[number] for number in first.test])
         measures = {name: _measure(rows, owners, seconds) for name, rows in bits.items()}
@@ -156,6 +149,28 @@ class LanguageModel(Task):
             test = (lambda number: fold[number] == "test") if "test" in fold else None
             found = split_by([str(one.speaker) for one in recordings], seed=seed, test=test)
         return Split(*([chosen[place] for place in side] for side in found))
+
+    def _all_bits(self, readings: Readings, splits: dict[int, Split]) -> dict[str, dict[int, Floats]]:
+        """Return the bits that each test clip takes, of tokens by seed, and of random tokens with the first seed."""
+        source, seeds = readings.source, list(splits)
+        inputs = {"tokens": source.codes(), "random_tokens": source.random()}
+        bits: dict[str, dict[int, Floats]] = {name: {} for name in inputs}
+
+        def do(places: Sequence[tuple[str, int]]) -> None:
+            runs = [
+                (
+                    readings.facts(inputs[name], seed, "plain"),
+                    partial(self._bits, source, inputs[name], splits[seed], seed),
+                )
+                for name, seed in places
+            ]
+            for (name, seed), found in zip(places, readings.runner.run_all(runs), strict=True):
+                bits[name][seed] = found
+
+        do([("tokens", seeds[0]), ("random_tokens", seeds[0])])
+        for some in readings.runner.in_time(seeds[1:]):
+            do([("tokens", seed) for seed in some])
+        return bits
 
     def _bits(self, source: Extraction, inputs: CodeInputs, split: Split, seed: int) -> Floats:
         """Fit a model, and return the bits that each test clip takes `[N]`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -44,16 +44,19 @@ class Readings:
 
     def run(self, inputs: Inputs, seed: int, purpose: str, compute: Callable[[], Array]) -> Array:
         """Do one run, or find that it was done."""
+        return self.runner.run(self.facts(inputs, seed, purpose), compute)
+
+    def facts(self, inputs: Inputs, seed: int, purpose: str) -> dict[str, Any]:
+        """Return everything that a run depends on."""
         own = "" if inputs.name == "log_mel" else f"{self.source.tokenizer.fingerprint}-{self.source.num_codebooks}"
         tables = "tables" if isinstance(inputs, CodeInputs) and inputs.tables is not None else ""
-        facts = {
+        return {
             "purpose": purpose,
             "inputs": f"{inputs.name}-{own}-{tables}",
             "config": repr(self.config),
             "data": self.data,
             "seed": seed,
         }
-        return self.runner.run(facts, compute)
 
     def all(self, compute: Callable[[Inputs, int], Array]) -> dict[str, dict[int, Array]]:
         """Return what a run gives, for tokens and for every reference, by seed; as many seeds as there is time for.
@@ -73,13 +76,32 @@ class Readings:
         }
         found: dict[str, dict[int, Array]] = {name: {} for name in readers}
         # The first seed of everything comes before the second of anything.
-        for seed in seeds:
-            if seed != seeds[0] and self.runner.out_of_time:
-                break
-            for name, (read, own) in readers.items():
-                if seed in own:
-                    inputs = read()
-                    found[name][seed] = self.run(inputs, seed, "plain", partial(compute, inputs, seed))
+        self._runs(found, readers, seeds[:1], compute)
+        for some in self.runner.in_time(seeds[1:]):
+            self._runs(found, readers, some, compute)
+        return found
+
+    def _runs(
+        self,
+        found: dict[str, dict[int, Array]],
+        readers: Mapping[str, tuple[Callable[[], Inputs], tuple[int, ...]]],
+        seeds: Sequence[int],
+        compute: Callable[[Inputs, int], Array],
+    ) -> None:
+        places = [(name, seed) for seed in seeds for name, (_, own) in readers.items() if seed in own]
+        runs = []
+        for name, seed in places:
+            inputs = readers[name][0]()
+            runs.append((self.facts(inputs, seed, "plain"), partial(compute, inputs, seed)))
+        for (name, seed), array in zip(places, self.runner.run_all(runs), strict=True):
+            found[name][seed] = array
+
+    def on_codes(self, purposes: Mapping[str, Callable[[CodeInputs], Array]]) -> dict[str, Array]:
+        """Return what runs on codes with the first seed give, by purpose; as many as there is time for."""
+        codes, seed, found = self.codes(), self.options.seeds[0], dict[str, Array]()
+        for some in self.runner.in_time(list(purposes)):
+            runs = [(self.facts(codes, seed, purpose), partial(purposes[purpose], codes)) for purpose in some]
+            found |= dict(zip(some, self.runner.run_all(runs), strict=True))
         return found
 
     def note(self, seeds: int) -> list[str]:

@@ -1,0 +1,225 @@
+"""Text to speech: the tokens of a text that was not learnt, in a voice that was not, from letters and a prompt.
+
+A small model learns which frames say which letters, how long letters last, and what each frame's codes are; see
+[`speaking`][tokaudio.probes.generative.speaking]. What ships has isolated words: texts to say are three of them, put
+together anew; none that is tested on is learnt from. Other recordings are said as they are. The floor is the same
+speech judged by the text of another, as if texts had been shuffled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tokaudio.audio.manifest import Recording
+from tokaudio.probes import PROBE_VERSION
+from tokaudio.probes.data.extraction import Extraction
+from tokaudio.probes.evidence import Measure
+from tokaudio.probes.generative.judges import Panel
+from tokaudio.probes.generative.letters_to_frames import letter_durations
+from tokaudio.probes.generative.scenes import Scene
+from tokaudio.probes.generative.sounding import NO_CODE, Sounding, filled
+from tokaudio.probes.generative.speaking import TextSpeaker
+from tokaudio.probes.generative.staging import Stage, in_sentences, in_words, is_word, staged
+from tokaudio.probes.models.fitting import FitBudget, fit, seeded
+from tokaudio.probes.models.inputs import CodeInputs
+from tokaudio.probes.results import TaskResult
+from tokaudio.probes.runs import Runner
+from tokaudio.probes.tasks.asr import letters
+from tokaudio.probes.tasks.base import Task, TaskOptions, data_hash
+from tokaudio.probes.tasks.unmixing import GENERATIVE_SEEDS
+
+Array = NDArray[Any]
+JUDGES = ("wer", "warped_mel_distance", "dnsmos", "speaker_similarity")
+_REFERENCES = 2
+
+
+@dataclass(frozen=True)
+class TextToSpeech(Task):
+    """The task; see the module.
+
+    Attributes:
+        name: short, by which it is asked for.
+        title: for people.
+        axis: one of [`AXES`][tokaudio.probes.results.AXES].
+        needs: what manifests must say of a recording.
+        budget: how long the model may learn.
+        aligning: how long what finds the letters in the frames may learn.
+        share: of frames that are scored while learning.
+    """
+
+    name: str = "tts"
+    title: str = "text to speech"
+    axis: str = "generative"
+    needs: str = "columns text and speaker, and two recordings of each speaker"
+    budget: FitBudget = field(
+        default_factory=lambda: FitBudget(epochs=16, patience=4, batch_items=4, learning_rate=2e-3)
+    )
+    aligning: FitBudget = field(
+        default_factory=lambda: FitBudget(epochs=12, patience=4, batch_items=8, learning_rate=3e-3)
+    )
+    share: float = 0.25
+
+    def takes(self, recording: Recording) -> bool:
+        """Return whether it is known what is said, and by whom."""
+        return recording.speaker is not None and bool(letters(recording.facts.get("text", "")))
+
+    def runs(self, options: TaskOptions) -> int:
+        """Return how many runs there are to do."""
+        return 1 + 3 * len(options.seeds[:GENERATIVE_SEEDS]) + _REFERENCES
+
+    def stage(self, source: Extraction) -> Stage:
+        """Return the scenes: words put together if there are any, recordings as they are otherwise."""
+        chosen = self.select(source.recordings)
+        words = [number for number in chosen if is_word(source.recordings[number])]
+        if words:
+            return staged(source, words, in_words(source))
+        speakers = {source.recordings[number].speaker for number in chosen}
+        texts = [letters(one.facts.get("text", "")) for one in source.recordings]
+        return staged(source, chosen, in_sentences(source), texts if len(speakers) < 3 else None)
+
+    def run(self, source: Extraction, options: TaskOptions, runner: Runner) -> TaskResult:
+        """Score a tokenizer; see [`Task.run`][tokaudio.probes.tasks.base.Task.run]."""
+        started = time.monotonic()
+        session = _Session(self, source, options, runner)
+        found = session.references()
+        found |= session.learnt()
+        measures = found.pop("tokens")
+        main = next(iter(measures))
+        seeds, asked = len(measures[main].seeds), len(options.seeds[:GENERATIVE_SEEDS])
+        short = [f"time allowed {seeds} of {asked} seeds"] if seeds < asked else []
+        return TaskResult(
+            task=self.name,
+            axis=self.axis,
+            corpus=options.corpus,
+            probe=options.probe("lstm"),
+            probe_version=PROBE_VERSION,
+            measure=measures[main],
+            others=tuple(one for name, one in measures.items() if name != main),
+            references={name: one[main] for name, one in found.items()},
+            sizes=session.sizes(),
+            data_hash=session.sounding.data,
+            seconds=time.monotonic() - started,
+            notes=(*session.sounding.beside(found, measures), *short, *session.sounding.panel.missing),
+        )
+
+
+class _Session:
+    """The task on one tokenizer."""
+
+    def __init__(self, task: TextToSpeech, source: Extraction, options: TaskOptions, runner: Runner) -> None:
+        self.task, self.options, self.runner = task, options, runner
+        self.stage = task.stage(source)
+        tested = set(self.stage.split.test)
+        rows = [[scene.key, scene.texts[0], str(n in tested)] for n, scene in enumerate(self.stage.scenes)]
+        self.sounding = Sounding(source, self.stage, Panel.installed(JUDGES), runner, data_hash(rows))
+        texts = [letters(scene.texts[0]) for scene in self.stage.scenes]
+        self.alphabet = sorted({letter for text in texts for letter in text})
+        places = {letter: place for place, letter in enumerate(self.alphabet, start=1)}
+        self.spelt = [[places[letter] for letter in text] for text in texts]
+
+    def references(self) -> dict[str, dict[str, Measure]]:
+        """Return all figures of the recordings themselves, and of these through the tokenizer."""
+        wanted = self.sounding.wanted()[0]
+        recording = self.sounding.of_scenes("recording", lambda sounds: sounds.wanted)
+        clean = self.sounding.of_codes("clean", 0, lambda: [[wanted.items[number]] for number in self.stage.split.test])
+        judged = {"recording": recording, "clean_tokens": clean}
+        return {name: self.sounding.measures({0: rows}) for name, rows in judged.items()}
+
+    def learnt(self) -> dict[str, dict[str, Measure]]:
+        """Return all figures of what models say, judged by the texts that they were given, and by those of others."""
+        seeds = self.options.seeds[:GENERATIVE_SEEDS]
+        judged: dict[str, dict[int, Array]] = {"tokens": {}, "shuffled_texts": {}}
+        for seed in seeds:
+            if seed != seeds[0] and self.runner.out_of_time:
+                break
+            config = repr((self.task, self.options.initial))
+            facts = {"inputs": self.sounding.tokens_name, "config": config, "data": self.sounding.data}
+            codes = self.runner.run(facts | {"purpose": "codes", "seed": seed}, partial(self._codes, facts, seed))
+            rows = [[one[:, one[0] != NO_CODE]] for one in codes]
+            others = exchanged(self.stage.tested)
+            judged["tokens"][seed] = self.sounding.of_codes("tokens", seed, partial(list, rows), config)
+            judged["shuffled_texts"][seed] = self.sounding.of_codes(
+                "shuffled", seed, partial(list, rows), config, against=others
+            )
+        return {name: self.sounding.measures(rows) for name, rows in judged.items()}
+
+    def _durations(self) -> Array:
+        split, task = self.stage.split, self.task
+        wanted = self.sounding.wanted()[0]
+        inputs = CodeInputs(wanted.name, wanted.items, wanted.sizes, self.sounding.tables())
+        with seeded(0):
+            found = letter_durations(
+                inputs,
+                self.spelt,
+                split.train,
+                split.valid,
+                letters=len(self.alphabet),
+                budget=task.aligning,
+                seed=0,
+            )
+        return filled(found, 0)
+
+    def _codes(self, facts: dict[str, str], seed: int) -> Array:
+        """Fit a model, and return the codes of what it says of the test texts `[scenes, K, T]`."""
+        durations = self.runner.run(facts | {"purpose": "durations"}, self._durations)
+        split, wanted, prompts = self.stage.split, self.sounding.wanted()[0], self.sounding.heard()
+        tables = self.sounding.tables() if self.options.initial == "codebooks" else None
+        with seeded(seed):
+            model = TextSpeaker(len(self.alphabet), wanted.sizes, tables=tables)
+            model.share = self.task.share
+
+            def losses(some: Sequence[int]) -> Tensor:
+                text = self._text(some)
+                lasts = torch.from_numpy(durations[list(some), : text.shape[1]].astype(np.int64))
+                return model.losses(text, lasts, prompts.batch(some), *wanted.batch(some))
+
+            fit(model, losses, split.train, split.valid, frames=wanted.frames, budget=self.task.budget, seed=seed)
+            said = list[Array]()
+            for start in range(0, len(split.test), 40):
+                some = split.test[start : start + 40]
+                said += [one.numpy() for one in model.speak(self._text(some), prompts.batch(some))]
+        return filled(said, NO_CODE)
+
+    def _text(self, some: Sequence[int]) -> Tensor:
+        return torch.from_numpy(filled([np.array(self.spelt[number]) for number in some], 0).astype(np.int64))
+
+    def sizes(self) -> dict[str, int]:
+        """Return how much data there was."""
+        split = self.stage.split
+        return {
+            "train": len(split.train),
+            "valid": len(split.valid),
+            "test": len(split.test),
+            "letters": len(self.alphabet),
+            "test_speakers": len({scene.speakers[0] for scene in self.stage.tested}),
+            "test_words": sum(len(scene.texts[0].split()) for scene in self.stage.tested),
+        }
+
+
+def exchanged(scenes: Sequence[Scene]) -> list[Scene]:
+    """Return for each scene another with another text, of the same speaker if there is one; itself if there is none.
+
+    Example:
+        >>> scenes = [Scene(n, n, ("ann",), (n,), lambda: None) for n in "ab"]  # type: ignore[arg-type,return-value]
+        >>> [one.name for one in exchanged(scenes)]
+        ['b', 'a']
+    """
+    found = []
+    for place, scene in enumerate(scenes):
+        turned = [*scenes[place + 1 :], *scenes[:place]]
+        others = [one for one in turned if one.texts != scene.texts]
+        own = [one for one in others if one.speakers == scene.speakers]
+        found.append((own or others or [scene])[0])
+    return found
+
+
+TASK = TextToSpeech()

@@ -1,0 +1,221 @@
+"""Tasks that want sounds out of a mixture: what enhancement and separation have in common.
+
+A model reads the tokens of the mixture and predicts those of each sound that is wanted, which are decoded and judged.
+Beside it stand the mixture itself, the mixture through the tokenizer, and the wanted sounds through it, which is the
+best that any model could do; and the same model on the tokenizer's vectors before quantization.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tokaudio.audio.manifest import Recording
+from tokaudio.errors import one_line
+from tokaudio.probes import PROBE_VERSION
+from tokaudio.probes.data.extraction import Extraction
+from tokaudio.probes.errors import ProbeError
+from tokaudio.probes.evidence import Measure
+from tokaudio.probes.generative.judges import Panel
+from tokaudio.probes.generative.predictor import WIDTH, TokenPredictor
+from tokaudio.probes.generative.sounding import NO_CODE, Sounding
+from tokaudio.probes.generative.staging import Stage, in_noise, in_pairs, recorded, staged
+from tokaudio.probes.models.fitting import FitBudget, bucketed, fit, seeded
+from tokaudio.probes.models.inputs import CodeInputs, Inputs, front_of
+from tokaudio.probes.results import TaskResult
+from tokaudio.probes.runs import Runner
+from tokaudio.probes.tasks.base import Task, TaskOptions, data_hash
+
+Array = NDArray[Any]
+GENERATIVE_SEEDS = 2
+"""At most: each run also decodes sound and has it judged."""
+JUDGES = ("mel_distance", "si_sdr", "stoi", "dwer", "dnsmos", "speaker_similarity")
+_REFERENCES = 3
+
+
+@dataclass(frozen=True)
+class Unmixing(Task):
+    """A task that wants one or more sounds out of a mixture.
+
+    Attributes:
+        name: short, by which it is asked for.
+        title: for people.
+        columns: that name the recordings of what is wanted, of mixtures that are recordings.
+        needs: what manifests must say of a recording.
+        axis: one of [`AXES`][tokaudio.probes.results.AXES].
+        budget: how long the model may learn.
+        share: of frames that are scored while learning.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    needs: str
+    axis: str = "generative"
+    budget: FitBudget = field(
+        default_factory=lambda: FitBudget(epochs=10, patience=3, batch_items=8, learning_rate=2e-3)
+    )
+    share: float = 0.25
+
+    def takes(self, recording: Recording) -> bool:
+        """Return whether it is known who speaks; of mixtures that are recordings, also what they were made of."""
+        return recording.speaker is not None and ("keyword" not in recording.facts)
+
+    def runs(self, options: TaskOptions) -> int:
+        """Return how many runs there are to do."""
+        return 2 * (len(options.seeds[:GENERATIVE_SEEDS]) + 1) + _REFERENCES
+
+    def stage(self, source: Extraction) -> Stage:
+        """Return the scenes: mixtures that are recordings if there are any, made ones otherwise."""
+        chosen = self.select(source.recordings)
+        mixed = [number for number in chosen if all(name in source.recordings[number].facts for name in self.columns)]
+        if mixed:
+            return staged(source, mixed, recorded(source, self.columns))
+        return staged(source, chosen, (in_noise if len(self.columns) == 1 else in_pairs)(source))
+
+    def run(self, source: Extraction, options: TaskOptions, runner: Runner) -> TaskResult:
+        """Score a tokenizer; see [`Task.run`][tokaudio.probes.tasks.base.Task.run]."""
+        started = time.monotonic()
+        session = _Session(self, source, options, runner)
+        found = session.references()
+        said = session.learnt()
+        measures = said.pop("tokens")
+        found |= said
+        main = JUDGES[0]
+        return TaskResult(
+            task=self.name,
+            axis=self.axis,
+            corpus=options.corpus,
+            probe=options.probe("conformer"),
+            probe_version=PROBE_VERSION,
+            measure=measures[main],
+            others=tuple(one for name, one in measures.items() if name != main),
+            references={name: one[main] for name, one in found.items()},
+            sizes=session.sizes(),
+            data_hash=session.sounding.data,
+            seconds=time.monotonic() - started,
+            notes=(*session.sounding.beside(found, measures), *session.notes(len(measures[main].seeds))),
+        )
+
+
+class _Session:
+    """The task on one tokenizer."""
+
+    def __init__(self, task: Unmixing, source: Extraction, options: TaskOptions, runner: Runner) -> None:
+        self.task, self.options, self.runner = task, options, runner
+        self.stage = task.stage(source)
+        sources = {len(scene.speakers) for scene in self.stage.scenes}
+        if len(sources) > 1:
+            raise ProbeError(one_line(task.name, "mixtures are of different numbers of sounds", "give ones of as many"))
+        tested = set(self.stage.split.test)
+        rows = [[scene.key, str(number in tested)] for number, scene in enumerate(self.stage.scenes)]
+        self.sounding = Sounding(source, self.stage, Panel.installed(JUDGES), runner, data_hash(rows))
+
+    def references(self) -> dict[str, dict[str, Measure]]:
+        """Return all figures of what is heard, of that through the tokenizer, and of what is wanted through it."""
+        sounding, split = self.sounding, self.stage.split
+        heard, wanted = sounding.heard(), sounding.wanted()
+        count = len(wanted)
+        judged = {
+            "input": sounding.of_scenes("input", lambda sounds: [sounds.heard] * count),
+            "input_tokens": sounding.of_codes("input", 0, lambda: [[heard.items[n]] * count for n in split.test]),
+            "clean_tokens": sounding.of_codes(
+                "clean", 0, lambda: [[one.items[number] for one in wanted] for number in split.test]
+            ),
+        }
+        return {name: sounding.measures({0: rows}) for name, rows in judged.items()}
+
+    def learnt(self) -> dict[str, dict[str, Measure]]:
+        """Return all figures of models that read tokens, or the vectors before quantization."""
+        seeds = self.options.seeds[:GENERATIVE_SEEDS]
+        tables = self.options.initial == "codebooks"
+        codes = self.sounding.heard(tables=tables)
+        judged: dict[str, dict[int, Array]] = {"tokens": {}, "continuous": {}}
+        for seed in seeds:
+            if seed != seeds[0] and self.runner.out_of_time:
+                break
+            for name in ("tokens", "continuous") if seed == seeds[0] else ("tokens",):
+                inputs: Inputs = codes if name == "tokens" else self.sounding.features()
+                judged[name][seed] = self._run(inputs, seed, tables)
+        return {name: self.sounding.measures(rows) for name, rows in judged.items()}
+
+    def _run(self, inputs: Inputs, seed: int, tables: bool) -> Array:
+        config = repr((self.task.budget, self.task.share, self.options.fusion, self.options.trainable, tables))
+        name = f"{inputs.name}-{self.sounding.tokens_name}"
+        facts = {"purpose": "codes", "inputs": name, "config": config, "data": self.sounding.data, "seed": seed}
+        codes = self.runner.run(facts, partial(self._codes, inputs, seed, tables))
+        rows = [[one[:, one[0] != NO_CODE] for one in scene] for scene in codes]
+        return self.sounding.of_codes(inputs.name, seed, partial(list, rows), config)
+
+    def _codes(self, inputs: Inputs, seed: int, tables: bool) -> Array:
+        """Fit a model, and return the codes it predicts of the test scenes `[scenes, sources, K, T]`."""
+        split, wanted = self.stage.split, self.sounding.wanted()
+        with seeded(seed):
+            model = predictor_of(
+                inputs,
+                wanted,
+                split.train,
+                fusion=self.options.fusion,
+                tables=self.sounding.tables() if tables else None,
+            )
+            model.share = self.task.share
+
+            def losses(some: Sequence[int]) -> Tensor:
+                given, lengths = inputs.batch(some)
+                return model.losses(given, lengths, torch.stack([one.batch(some)[0] for one in wanted], dim=1))
+
+            fit(model, losses, split.train, split.valid, frames=inputs.frames, budget=self.task.budget, seed=seed)
+            return predicted(model, inputs, split.test)
+
+    def notes(self, seeds: int) -> list[str]:
+        """Return what the reader ought to know."""
+        asked = len(self.options.seeds[:GENERATIVE_SEEDS])
+        short = [f"time allowed {seeds} of {asked} seeds"] if seeds < asked else []
+        return [*short, *self.sounding.panel.missing]
+
+    def sizes(self) -> dict[str, int]:
+        """Return how much data there was."""
+        split = self.stage.split
+        speakers = {speaker for scene in self.stage.tested for speaker in scene.speakers}
+        return {
+            "train": len(split.train),
+            "valid": len(split.valid),
+            "test": len(split.test),
+            "sources": len(self.stage.scenes[0].speakers),
+            "test_speakers": len(speakers),
+        }
+
+
+def predictor_of(
+    inputs: Inputs,
+    wanted: Sequence[CodeInputs],
+    train: Sequence[int],
+    *,
+    fusion: str = "attention",
+    tables: Sequence[Tensor] | None = None,
+) -> TokenPredictor:
+    """Return a model of the codes that are wanted, not yet fitted."""
+    front = front_of(inputs, train, width=WIDTH, fusion=fusion, trainable=tables is None)
+    return TokenPredictor(front, wanted[0].sizes, sources=len(wanted), tables=tables)
+
+
+def predicted(model: TokenPredictor, inputs: Inputs, test: Sequence[int]) -> Array:
+    """Return predicted codes `[scenes, sources, K, T]`, filled up with `NO_CODE`."""
+    longest = max(inputs.frames(number) for number in test)
+    sources, count = len(model.parts), len(model.outputs.features.sizes)
+    found = np.full((len(test), sources, count, longest), NO_CODE, dtype=np.int32)
+    places = {number: place for place, number in enumerate(test)}
+    for batch in bucketed(list(test), inputs.frames, batch_items=16, random=None):
+        given, lengths = inputs.batch(batch)
+        codes = model.predict(given, lengths).numpy()
+        for number, row, length in zip(batch, codes, lengths.tolist(), strict=True):
+            found[places[number], :, :, :length] = row[..., :length]
+    return found
