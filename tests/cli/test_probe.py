@@ -48,7 +48,7 @@ def test_results_are_written_told_and_found_again(cli: Cli, few: Path, tmp_path:
     ("extra", "words"),
     [
         (("--task", "nonsense"), "--task nonsense: is no task; use some of"),
-        (("--suite", "slow"), "--suite slow: is no suite; use one of quick"),
+        (("--suite", "slow"), "--suite slow: is no suite; use one of quick, generative, all"),
         (("--head", "mlp"), "--head mlp: is not known; use one of linear"),
         (("--data", "nowhere"), "nowhere: no such data; give quick"),
         (("-t", "nonsense"), "nonsense"),

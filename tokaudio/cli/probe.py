@@ -10,9 +10,9 @@ from tokaudio.cli import options
 from tokaudio.cli.batch import check_output
 from tokaudio.cli.failures import DONE
 
-Suite = Annotated[str, typer.Option("--suite", metavar="NAME", help="Tasks to run: quick.")]
+Suite = Annotated[str, typer.Option("--suite", metavar="NAME", help="Tasks to run: quick, generative or all.")]
 Tasks = Annotated[
-    str | None, typer.Option("--task", metavar="T,T,...", help="Tasks to run instead: ks, ic, sid, sv, lid, er, ...")
+    str | None, typer.Option("--task", metavar="T,T,...", help="Tasks to run instead: ks, sid, enhancement, tts, ...")
 ]
 Data = Annotated[
     str,

@@ -15,10 +15,8 @@ from tokaudio.probes.models.fusion import FUSIONS
 from tokaudio.probes.models.heads import POOLED_HEADS
 from tokaudio.probes.results import ProbeResults, TaskResult
 from tokaudio.probes.statistics import interval
-from tokaudio.probes.suite import QUICK_TASKS, Listener
+from tokaudio.probes.suite import SUITES, Listener
 from tokaudio.probes.tasks import TASKS, find_task
-
-_SUITES = {"quick": QUICK_TASKS}
 
 
 def chosen_tasks(suite: str, tasks: str | None) -> tuple[str, ...]:
@@ -32,9 +30,9 @@ def chosen_tasks(suite: str, tasks: str | None) -> tuple[str, ...]:
         ('ks', 'sid')
     """
     if tasks is None:
-        if suite not in _SUITES:
-            raise refuse(f"--suite {suite}", "is no suite", f"use one of {', '.join(_SUITES)}, or name tasks (--task)")
-        return _SUITES[suite]
+        if suite not in SUITES:
+            raise refuse(f"--suite {suite}", "is no suite", f"use one of {', '.join(SUITES)}, or name tasks (--task)")
+        return SUITES[suite]
     names = tuple(dict.fromkeys(name.strip() for name in tasks.split(",")))
     for name in names:
         if name not in TASKS:

@@ -30,6 +30,10 @@ from tokaudio.tokenizers.base import Tokenizer
 
 QUICK_TASKS = ("ks", "ic", "sid", "sv")
 """Tasks of the quick suite."""
+GENERATIVE_TASKS = ("enhancement", "separation", "tts")
+"""Tasks whose answer is sound."""
+SUITES = {"quick": QUICK_TASKS, "generative": GENERATIVE_TASKS, "all": (*QUICK_TASKS, *GENERATIVE_TASKS)}
+"""Tasks of each suite, by its name."""
 
 
 class Listener:
