@@ -21,7 +21,13 @@ from tokaudio.probes.results import BASELINES, ProbeResults
 
 KINDS = ("semantic", "hybrid", "compression", "continuous", "classical")
 REFERENCES = (*BASELINES, "continuous")
-_MARKED = {"random_tokens": "random tokens", "continuous": "continuous"}
+_MARKED = {
+    "random_tokens": "random tokens",
+    "input_tokens": "input through the tokenizer",
+    "shuffled_texts": "shuffled texts",
+    "continuous": "continuous",
+    "clean_tokens": "wanted sound through the tokenizer",
+}
 
 
 def leaderboard_page(board: Leaderboard) -> str:
@@ -45,7 +51,6 @@ def leaderboard_page(board: Leaderboard) -> str:
         "costs": [_cost_row(one) for one in board.results],
         "kinds": [kind for kind in KINDS if any(one.kind == kind for one in board.results)],
         "kind_numbers": {kind: number for number, kind in enumerate(KINDS)},
-        "references": REFERENCES,
         "width": WIDTH,
         "height": HEIGHT,
         "bar_width": BAR_WIDTH,
@@ -128,25 +133,30 @@ def _radars(names: Sequence[str], tables: Sequence[TaskTable]) -> list[Radar]:
 def way(entry: Entry, table: TaskTable) -> float | None:
     """Return how far a score is on the way from the lowest reference to the best score there is; None for no way.
 
-    The lowest is what random tokens score, or chance, or the worst tokenizer; the best is that of all tokenizers and
-    their continuous features.
+    The lowest is what random tokens score (of generative tasks, what is heard through the tokenizer, or shuffled
+    texts), or chance, or the worst tokenizer; the best is that of all tokenizers, their continuous features, and what
+    is wanted through the tokenizer.
     """
     values = [each.value for each in table.entries]
     best_of = max if table.metric.higher_is_better else min
     worst_of = min if table.metric.higher_is_better else max
-    best = best_of(
-        [*values, *(each.references["continuous"] for each in table.entries if "continuous" in each.references)]
-    )
-    random = [each.references["random_tokens"] for each in table.entries if "random_tokens" in each.references]
+    best = best_of([*values, *_scored(table, "continuous", "clean_tokens")])
+    random = _scored(table, "random_tokens", "input_tokens", "shuffled_texts")
     worst = worst_of(random) if random else table.chance if table.chance is not None else worst_of(values)
     return None if best == worst else (entry.value - worst) / (best - worst)
 
 
+def _scored(table: TaskTable, *names: str) -> list[float]:
+    return [each.references[name] for each in table.entries for name in names if name in each.references]
+
+
 def _task(table: TaskTable) -> dict[str, Any]:
     metric = table.metric
+    there = dict.fromkeys(name for entry in table.entries for name in entry.references)
+    named = [name for name in REFERENCES if name in there] + [name for name in there if name not in REFERENCES]
     rows = []
     for entry in table.entries:
-        references = [entry.references.get(name) for name in REFERENCES]
+        references = [entry.references.get(name) for name in named]
         rows.append(
             {
                 "entry": entry,
@@ -163,7 +173,8 @@ def _task(table: TaskTable) -> dict[str, Any]:
                 "ahead": ", ".join(entry.ahead_of) if entry.ahead_of else NOTHING,
             }
         )
-    return {"table": table, "rows": rows, "chart": _bars(table), "chance": written(table.chance, metric)}
+    told = {"rows": rows, "references": named, "chance": written(table.chance, metric)}
+    return {"table": table, "chart": _bars(table)} | told
 
 
 def _bars(table: TaskTable) -> BarChart:
