@@ -33,7 +33,7 @@ Permutations = Annotated[int, typer.Option("--permutations", min=0, metavar="N",
 Head = Annotated[
     str | None, typer.Option("--head", metavar="NAME", help="linear, xvector, ecapa, bilstm or conformer.")
 ]
-Fusion = Annotated[str, typer.Option("--fusion", metavar="NAME", help="attention, scalar, mean or concat.")]
+Fusion = Annotated[str, typer.Option("--fusion", metavar="NAME", help="scalar, attention, mean or concat.")]
 Initial = Annotated[
     str, typer.Option("--initial", metavar="NAME", help="Vectors of codes: the tokenizer's `codebooks`, or `random`.")
 ]
@@ -41,6 +41,12 @@ Trainable = Annotated[bool, typer.Option("--trainable", help="Let the probe chan
 Reads = Annotated[str, typer.Option("--reads", metavar="NAME", help="tokens, or embed: what a decoder receives.")]
 Cache = Annotated[
     str | None, typer.Option("--cache", metavar="DIR", help="Where tokens and runs are kept; ~/.cache by default.")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "-j", "--jobs", min=1, max=256, metavar="N", help="Trainings side by side; one for each core if not said."
+    ),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute everything anew, and keep nothing.")]
 
@@ -56,10 +62,11 @@ def probe(  # noqa: PLR0917 - typer reads options from parameters
     num_codebooks: options.NumCodebooks = None,
     permutations: Permutations = 3,
     head: Head = None,
-    fusion: Fusion = "attention",
+    fusion: Fusion = "scalar",
     initial: Initial = "codebooks",
     trainable: Trainable = False,
     reads: Reads = "tokens",
+    jobs: Jobs = None,
     cache: Cache = None,
     no_cache: NoCache = False,
     device: options.Device = "auto",
@@ -89,7 +96,7 @@ def probe(  # noqa: PLR0917 - typer reads options from parameters
     from tokaudio.probes.data.quick_data import read_data
     from tokaudio.probes.records import to_plain
     from tokaudio.probes.results import write_results
-    from tokaudio.probes.suite import ProbeOptions
+    from tokaudio.probes.suite import ProbeOptions, cores
     from tokaudio.probes.suite import probe as run_probes
     from tokaudio.probes.tasks import TaskOptions
 
@@ -111,6 +118,7 @@ def probe(  # noqa: PLR0917 - typer reads options from parameters
         num_codebooks=num_codebooks,
         minutes=budget,
         cache=kept_in,
+        jobs=jobs or cores(),
     )
     recordings = read_data(data)
     model = open_tokenizer(tokenizer, choose_device(device))

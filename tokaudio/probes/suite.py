@@ -59,6 +59,7 @@ class ProbeOptions:
         num_codebooks: use only the first so many; None for all.
         minutes: in all; tasks leave out seeds and floors beyond that, and say so. None for no limit.
         cache: folder where tokens and runs are kept; None for nowhere.
+        jobs: runs that are done side by side, each on one thread; scores are the same.
     """
 
     suite: str = "quick"
@@ -66,6 +67,7 @@ class ProbeOptions:
     num_codebooks: int | None = None
     minutes: float | None = None
     cache: Path | None = None
+    jobs: int = 1
 
 
 def probe(
@@ -105,7 +107,7 @@ def probe(
     )
     source.codes()
     left = None if options.minutes is None else max(0.0, options.minutes - (time.monotonic() - started) / 60)
-    runner = Runner(cache=options.cache, minutes=left, listener=listener.ran)
+    runner = Runner(cache=options.cache, minutes=left, jobs=options.jobs, listener=listener.ran)
     done = list[TaskResult]()
     for place, task in enumerate(found):
         runner.begin(task.name, task.runs(options.task), tasks_left=len(found) - place)
@@ -151,6 +153,16 @@ def _record(
     )
 
 
+def cores() -> int:
+    """Return how many cores this process may use.
+
+    Example:
+        >>> cores() >= 1
+        True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine() -> dict[str, str | int]:
     """Return what the machine is.
 
@@ -158,9 +170,8 @@ def machine() -> dict[str, str | int]:
         >>> sorted(machine())
         ['cores', 'processor', 'system']
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processor = platform.processor() or platform.machine()
-    return {"processor": processor, "cores": cores, "system": f"{platform.system()} {platform.machine()}"}
+    return {"processor": processor, "cores": cores(), "system": f"{platform.system()} {platform.machine()}"}
 
 
 def versions() -> dict[str, str]:

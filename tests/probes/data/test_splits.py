@@ -96,6 +96,21 @@ def test_a_copy_at_another_rate_is_found_and_other_recordings_are_not(clips: lis
     assert near_duplicates(prints, range(0, count, 2), range(1, count, 2)) == []
 
 
+def test_words_of_one_voice_are_no_copies_and_their_copies_are() -> None:
+    said = [one for one in read_data("quick") if one.speaker == "am_eric" and "keyword" in one.facts]
+    waves = [read_audio(one.path)[0].numpy() for one in said]
+    prints = [fingerprint_of(wave, 24_000) for wave in waves]
+    words = sorted({one.facts["keyword"] for one in said})
+    sides = [[n for n, one in enumerate(said) if (words.index(one.facts["keyword"]) < 10) == side] for side in (0, 1)]
+    assert near_duplicates(prints, *sides) == []
+    copies = [fingerprint_of(0.5 * wave[:, 500:], 24_000) for wave in waves]
+    count = len(prints)
+    found = {(one.train, one.test) for one in near_duplicates(prints + copies, range(count), range(count, 2 * count))}
+    long_enough = [number for number in range(count) if len(prints[number]) > 24]
+    assert found == {(number, number + count) for number in long_enough}
+    assert len(long_enough) > 0.75 * count
+
+
 def test_silence_and_very_short_sound_are_like_nothing() -> None:
     silent = fingerprint_of(np.zeros((1, 48_000)), 24_000)
     assert near_duplicates([silent, silent], [0], [1]) == []

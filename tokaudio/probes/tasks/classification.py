@@ -214,8 +214,7 @@ class _Session:
 def marking_codes(clips: Sequence[Integers], size: int) -> Integers:
     """Return the code of each clip that is most frequent for how rare it is elsewhere: never that of silence.
 
-    It is the one that adds most to the divergence of the clip's codes from those of all clips, share x log(share / share
-    in all).
+    It is the one that adds most to the divergence of the clip's codes from those of all clips.
 
     Example:
         >>> marking_codes([np.array([0, 0, 0, 1]), np.array([0, 0, 0, 2])], 3).tolist()
