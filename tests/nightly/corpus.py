@@ -1,9 +1,8 @@
 """The long version of what `tests/corpus` shows in short: `python -m tests.nightly.corpus [PART ...]`.
 
 - kills: a job of 200 files in 20 shards, killed at each named step and at 300 random moments;
-- together: two and eight processes on one output, of which one is killed, ten rounds;
-- flips: 1,000 single bits anywhere in a finished corpus, each found, and mended by encoding only what it hit;
-- signals: 20 jobs of two processes, interrupted at random moments; the longest answer, and who is left.
+- together: two and eight forked processes on one output, of which one is killed, ten rounds;
+- flips: 1,000 single bits anywhere in a finished corpus, each found, and mended by encoding only what it hit.
 
 It prints one line of JSON per part, and ends with 1 where anything is not as it should be. An hour of CPU at most.
 """
@@ -15,14 +14,11 @@ import json
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.corpus.engines.test_local import ENVIRONMENT, alive, children, command, wait_for
 from tests.corpus.killing import Victims, occurrences
 from tests.corpus.support import encode_here, tree, write_sounds, write_tokenizer
 from tests.corpus.test_verify import bits, flip
@@ -32,40 +28,39 @@ from tokaudio.corpus.tokenize_batch import TokenizeBatch
 from tokaudio.corpus.verify import verify_corpus
 from tokaudio.storage.formats import shard_format
 
-KILLS, ROUNDS, FLIPS, SIGNALS = 300, 10, 1_000, 20
+KILLS, ROUNDS, FLIPS = 300, 10, 1_000
 FILES, ITEMS = 200, 10
-ANSWER_SECONDS = 5.0
 
 
-def kills(folder: Path, sounds: Path, tokenize: TokenizeBatch) -> dict[str, object]:
+def kills(folder: Path, sounds: Path, tokenize: TokenizeBatch, share: float) -> dict[str, object]:
     """Kill at each named step, and at random moments."""
     victims = Victims(folder, sounds, loudness(), ITEMS, shard_format("parquet"))
     steps = [(name, count) for name, total in victims.names.items() for count in occurrences(total)]
     wrong = [f"{name} {count}" for name, count in steps if not victims.killed_at(name, count)]
     moments, in_time = random.Random(1), 0
-    for _ in range(KILLS):
+    for _ in range(round(KILLS * share)):
         seconds = moments.uniform(0, 1.05 * victims.seconds)
         killed, right = victims.killed_after(seconds)
         in_time += killed
         if not right:
             wrong.append(f"after {seconds:.3f} s")
-    return {"steps": len(steps), "random": KILLS, "in time": in_time, "wrong": wrong}
+    return {"steps": len(steps), "random": round(KILLS * share), "in time": in_time, "wrong": wrong}
 
 
-def together(folder: Path, sounds: Path, tokenize: TokenizeBatch) -> dict[str, object]:
+def together(folder: Path, sounds: Path, tokenize: TokenizeBatch, share: float) -> dict[str, object]:
     """Let two and eight processes work on one output."""
     victims = Victims(folder, sounds, loudness(), ITEMS, shard_format("parquet"))
-    counts = [2, 8] * ROUNDS
+    counts = [2, 8] * round(ROUNDS * share)
     return {"rounds": len(counts), "wrong": [str(count) for count in counts if not victims.together(count)]}
 
 
-def flips(folder: Path, sounds: Path, tokenize: TokenizeBatch) -> dict[str, object]:
+def flips(folder: Path, sounds: Path, tokenize: TokenizeBatch, share: float) -> dict[str, object]:
     """Flip bits of a finished corpus, one at a time, and mend it."""
     out = folder / "out"
     encode_here(sounds, out, tokenize, items=ITEMS)
     wanted, at, files = tree(out), random.Random(2), bits(out)
     unseen = unmended = shards = 0
-    for path, size in at.choices(files, [size for _, size in files], k=FLIPS):
+    for path, size in at.choices(files, [size for _, size in files], k=round(FLIPS * share)):
         flip(path, at.randrange(size))
         findings = verify_corpus(out)
         unseen += path.relative_to(out).as_posix() not in {finding.name for finding in findings}
@@ -75,50 +70,27 @@ def flips(folder: Path, sounds: Path, tokenize: TokenizeBatch) -> dict[str, obje
             shutil.rmtree(out)
             encode_here(sounds, out, tokenize, items=ITEMS)
     wrong = [f"{unseen} not found"] * bool(unseen) + [f"{unmended} not mended"] * bool(unmended)
-    return {"flips": FLIPS, "shards encoded again": shards, "wrong": wrong}
+    return {"flips": round(FLIPS * share), "shards encoded again": shards, "wrong": wrong}
 
 
-def signals(folder: Path, sounds: Path, tokenize: TokenizeBatch) -> dict[str, object]:
-    """Interrupt jobs at random moments."""
-    moments, wrong, longest, interrupted = random.Random(3), [], 0.0, 0
-    out = folder / "out"
-    for number in [signal.SIGINT, signal.SIGTERM] * (SIGNALS // 2):
-        shutil.rmtree(out, ignore_errors=True)
-        arguments = command(sounds, out, tokenize, "--shard-items", str(ITEMS), "--workers", "2")
-        with subprocess.Popen(
-            arguments, env=ENVIRONMENT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        ) as parent:
-            wait_for(lambda parent=parent: len(children(parent.pid)) == 2)  # type: ignore[misc]
-            workers = children(parent.pid)
-            time.sleep(moments.uniform(0, 4))
-            began = time.monotonic()
-            parent.send_signal(number)
-            parent.wait()
-        longest = max(longest, time.monotonic() - began)
-        interrupted += parent.returncode == 128 + number
-        if any(map(alive, workers)) or parent.returncode not in (0, 128 + number):
-            wrong.append(f"exit code {parent.returncode}, {sum(map(alive, workers))} left")
-    if longest > ANSWER_SECONDS:
-        wrong.append(f"{longest:.1f} s")
-    return {"signals": SIGNALS, "in time": interrupted, "longest answer": round(longest, 2), "wrong": wrong}
-
-
-Part = Callable[[Path, Path, TokenizeBatch], dict[str, object]]
-PARTS: dict[str, Part] = {part.__name__: part for part in (kills, together, flips, signals)}
+Part = Callable[[Path, Path, TokenizeBatch, float], dict[str, object]]
+PARTS: dict[str, Part] = {part.__name__: part for part in (kills, together, flips)}
 
 
 def main() -> int:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS])
-    names = parser.parse_args().parts or list(PARTS)
+    parser.add_argument("--share", type=float, default=1.0, help="of the random kills and flips")
+    given = parser.parse_args()
+    names = given.parts or list(PARTS)
     right = True
     with tempfile.TemporaryDirectory() as place:
         sounds, tokenize = write_sounds(Path(place, "in"), FILES), write_tokenizer(Path(place, "tiny"))
         for name in names:
             folder = Path(place, name)
             folder.mkdir()
-            told = PARTS[name](folder, sounds, tokenize)
+            told = PARTS[name](folder, sounds, tokenize, given.share)
             print(json.dumps({"part": name, **told}), flush=True)
             right = right and not told["wrong"]
     return 0 if right else 1

@@ -86,18 +86,18 @@ class Worker:
         ordered = [rows[one.key] for one in inputs if one.key in rows]
         try:
             files = write_rows(job.folder / name, self.options.form, ordered, info, step=job.step)
+            record = ShardRecord(
+                shard,
+                files,
+                len(ordered),
+                sum(row.num_frames for row in ordered),
+                sum(row.num_samples for row in ordered),
+                tuple(failed[one.key] for one in inputs if one.key in failed),
+            )
+            with job.locks.whole():
+                job.journal.add(record)
         except OutputError as error:
             raise self._with_need(error) from error
-        record = ShardRecord(
-            shard,
-            files,
-            len(ordered),
-            sum(row.num_frames for row in ordered),
-            sum(row.num_samples for row in ordered),
-            tuple(failed[one.key] for one in inputs if one.key in failed),
-        )
-        with job.locks.whole():
-            job.journal.add(record)
 
     def _with_need(self, error: OutputError) -> OutputError:
         """Return the error of a full disk with what the rest of the job will need, by what is done of it."""
