@@ -1,11 +1,60 @@
-"""Labels permuted twenty times: no probe may find in codes what is not there. Reduced in tests/probes/tasks."""
+"""Labels permuted twenty times: no probe may find in real tokens what is not there. Reduced in tests/probes/tasks."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from tokaudio import Tokenizer
 from tokaudio.probes.chance import chance_band
+from tokaudio.probes.data.caching import default_cache
+from tokaudio.probes.data.extraction import Extraction
 from tokaudio.probes.data.planted import PlantedSource
+from tokaudio.probes.data.quick_data import read_data
+from tokaudio.probes.evidence import Measure, Pairs
 from tokaudio.probes.runs import Runner
+from tokaudio.probes.suite import QUICK_TASKS, cores
 from tokaudio.probes.tasks import TaskOptions, find_task
+from tokaudio.probes.tasks.classification import Classification
+from tokaudio.probes.tasks.classification import _Session as Classes
+from tokaudio.probes.tasks.speaker_verification import _Session as Trials
+
+TWENTY = TaskOptions(seeds=(0,), reference_seeds=1, permutations=20)
+
+
+@pytest.fixture(scope="module")
+def source() -> Extraction:
+    """The tokens of mini-codec, of all recordings that ship."""
+    return Extraction(Tokenizer.from_pretrained("mini-codec"), read_data("quick"), cache=Path(default_cache()))
+
+
+@pytest.mark.parametrize("name", [name for name in QUICK_TASKS if isinstance(find_task(name), Classification)])
+def test_permuted_labels_of_real_tokens_are_at_chance(name: str, source: Extraction) -> None:
+    task = find_task(name)
+    session = Classes(task, source, TWENTY, Runner(jobs=cores()))  # type: ignore[arg-type]
+    shuffled, _ = session.floors()
+    low, high = chance_band(1 / len(session.classes), session.sizes()["test"])
+    print(f"{name}: {[round(100 * score, 1) for score in shuffled]} in {100 * low:.1f} to {100 * high:.1f} %")
+    assert len(shuffled) == 20
+    assert all(low <= score <= high for score in shuffled), (shuffled, low, high)
+
+
+def test_permuted_trials_of_real_tokens_are_at_chance(source: Extraction) -> None:
+    # Vectors that learnt permuted speakers still tell voices apart: here it is the pairs that are permuted.
+    session = Trials(find_task("sv"), source, TWENTY, Runner())  # type: ignore[arg-type]
+    scores = session._scored(session.readings.codes(), session._labels(0), 0)
+    true = session.measure("eer", {0: scores})
+    pairs = true.evidence
+    assert isinstance(pairs, Pairs)
+    same, other = int(pairs.same.sum()), int((~pairs.same).sum())
+    low, high = chance_band(0.5, round(4 / (1 / same + 1 / other)))
+    found = []
+    for number in range(20):
+        order = np.random.default_rng(number).permutation(scores.size)
+        found.append(Measure("eer", (0,), Pairs(pairs.groups, pairs.left, pairs.right, scores[None, order])).mean)
+    print(f"sv: {[round(100 * score, 1) for score in found]} in {100 * low:.1f} to {100 * high:.1f} %")
+    assert all(low <= score <= high for score in found), (found, low, high)
+    assert true.mean < low
 
 
 @pytest.mark.parametrize("head", ["linear", "xvector", "ecapa", "bilstm", "conformer"])
@@ -13,7 +62,7 @@ from tokaudio.probes.tasks import TaskOptions, find_task
 def test_every_permutation_is_within_the_band_of_chance(name: str, head: str) -> None:
     options = TaskOptions(seeds=(0,), reference_seeds=1, permutations=20, corpus="planted", head=head)
     source = PlantedSource(words=10, speakers=20, takes=2, clean=0.7)
-    found = find_task(name).run(source, options, Runner())  # type: ignore[arg-type]
+    found = find_task(name).run(source, options, Runner(jobs=cores()))  # type: ignore[arg-type]
     low, high = chance_band(found.chance, found.sizes["test"])
     assert len(found.shuffled) == 20
     assert all(low <= score <= high for score in found.shuffled), (found.shuffled, low, high)
