@@ -115,7 +115,7 @@ class Panel:
         names, missing, identity = list[str](), list[str](), ["own-1"]
         for name in wanted:
             packages, remedy = _NEEDS.get(name, ((), ""))
-            lacks = [one for one in packages if importlib.util.find_spec(one) is None]
+            lacks = [one for one in packages if not _is_installed(one)]
             if lacks:
                 missing.append(f"{name} was not judged: {', '.join(lacks)} is not installed ({remedy})")
                 continue
@@ -179,6 +179,10 @@ class Panel:
             }
             self._models[name] = makers[name]()
         return self._models[name]
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def _version(package: str) -> str:

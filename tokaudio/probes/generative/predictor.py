@@ -24,6 +24,7 @@ from tokaudio.probes.models.token_features import TokenFeatures
 WIDTH = 128
 """Of the frames within."""
 _VECTOR = 64
+_SHARPENED = 1.6
 
 
 class TokenOutputs(nn.Module):
@@ -65,6 +66,12 @@ class TokenOutputs(nn.Module):
         told: Tensor = frames + self.tell[k](self.features.vectors(codes + self.features.offsets[k]))
         return told
 
+    def cost(self, frames: Tensor, codes: Tensor) -> Tensor:
+        """Return the mean of `-log p` over codebooks `[N]`; the k-th counts 1 / k, for earlier ones hold more."""
+        nats = self.nats(frames, codes)
+        weights = 1 / torch.arange(1, nats.shape[1] + 1)
+        return nats @ (weights / weights.sum())
+
     def nats(self, frames: Tensor, codes: Tensor) -> Tensor:
         """Return `-log p` of codes `[N, K]`, each given the ones before it, for frames `[N, D]`."""
         found = []
@@ -73,11 +80,21 @@ class TokenOutputs(nn.Module):
             frames = self._told(k, frames, codes[:, k])
         return torch.stack(found, dim=1)
 
-    def choose(self, frames: Tensor) -> Tensor:
-        """Return the likeliest codes `[N, K]` of frames `[N, D]`, each given those chosen before it."""
+    def choose(self, frames: Tensor, *, expected: bool = False) -> Tensor:
+        """Return codes `[N, K]` of frames `[N, D]`, each given those chosen before it.
+
+        Args:
+            frames: the frames.
+            expected: choose the code whose vector is nearest to the mean of all by their probabilities (sharpened a
+                little), and not the likeliest one: where many are about as likely, the likeliest is a matter of luck.
+        """
         chosen = []
-        for k in range(len(self.features.sizes)):
-            chosen.append(self._scores(k, frames).argmax(dim=1))
+        for k, table in enumerate(self.features.vectors.weight.split(list(self.features.sizes))):
+            scores = self._scores(k, frames)
+            if expected:
+                mean = (scores * _SHARPENED).softmax(dim=1) @ table
+                scores = mean @ table.T - table.square().sum(dim=1) / 2
+            chosen.append(scores.argmax(dim=1))
             frames = self._told(k, frames, chosen[-1])
         return torch.stack(chosen, dim=1)
 
@@ -142,7 +159,7 @@ class TokenPredictor(nn.Module):
         return best_order(cost)
 
     def _cost(self, frames: Tensor, codes: Tensor, items: Tensor, times: Tensor, count: Tensor) -> Tensor:
-        nats = self.outputs.nats(frames[items, times], codes[items, :, times]).mean(dim=1)
+        nats = self.outputs.cost(frames[items, times], codes[items, :, times])
         return torch.zeros(len(count)).index_add(0, items, nats) / count
 
     @torch.no_grad()

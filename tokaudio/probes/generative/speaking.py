@@ -98,7 +98,7 @@ class TextSpeaker(nn.Module):
         if self.training and self.share < 1:
             mask = mask * (torch.rand(mask.shape) < self.share)
         items, times = mask.nonzero(as_tuple=True)
-        nats = self.outputs.nats(frames[items, times], codes[items, :, times]).mean(dim=1)
+        nats = self.outputs.cost(frames[items, times], codes[items, :, times])
         count = torch.bincount(items, minlength=len(text)).clamp(min=1)
         cost = torch.zeros(len(text)).index_add(0, items, nats) / count
         return cost + off.sum(dim=1) / said.sum(dim=1)
@@ -125,7 +125,7 @@ class TextSpeaker(nn.Module):
         for time in range(held.shape[1]):
             now = held[:, time : time + 1]
             hidden, state = self.lstm(self._given(now, before), state)
-            said.append(self.outputs.choose(self._frames(now, hidden)[:, 0]))
+            said.append(self.outputs.choose(self._frames(now, hidden)[:, 0], expected=True))
             before = self.features(said[-1][..., None]).sum(dim=2)
         codes = torch.stack(said, dim=2)
         return [row[:, :length] for row, length in zip(codes, lasts.sum(dim=1).tolist(), strict=True)]
