@@ -1,18 +1,18 @@
 """Every block of the page on formats runs as it stands, on datasets that were converted to every format."""
 
 import dataclasses
-import re
-import warnings
 from pathlib import Path
 
 import pytest
 
+from tests.docs.markdown import ROOT
+from tests.docs.running import run_page
 from tests.storage.random_rows import example
 from tokaudio.corpus.converting import convert_corpus
 from tokaudio.storage.dataset_info import save_info
 from tokaudio.storage.formats import FORMAT_NAMES, shard_format
 
-PAGE = Path(__file__).parents[2] / "docs" / "corpus" / "formats.md"
+PAGE = "docs/corpus/formats.md"
 
 
 @pytest.fixture
@@ -31,12 +31,7 @@ def folders(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("folders")
 def test_the_blocks_of_the_page_run(capsys):
-    text = PAGE.read_text(encoding="utf-8")
-    names: dict[str, object] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for code in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
-            exec(compile(code, str(PAGE), "exec"), names)
+    run_page(PAGE)
     said = capsys.readouterr().out
     for wanted in (
         "toy: 3 codebooks of 64 codes, 50 frames a second",
@@ -49,4 +44,5 @@ def test_the_blocks_of_the_page_run(capsys):
         "Tokens(toy, 3 codebooks x 33 frames, 0.66 s",
     ):
         assert wanted in said
+    text = (ROOT / PAGE).read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in FORMAT_NAMES)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus.support import write_sounds
+from tests.docs.running import run_page
 
 PAGES = Path(__file__).parents[2] / "docs" / "corpus"
 
@@ -17,8 +18,7 @@ def test_the_code_of_the_pages_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for page in ("encode.md", "verify.md"):
-        for code in re.findall(r"```python\n(.*?)```", (PAGES / page).read_text(encoding="utf-8"), flags=re.DOTALL):
-            exec(compile(code, page, "exec"), names)
+        run_page(f"docs/corpus/{page}", names)
     assert names["findings"] == [] and (tmp_path / "tokens/_SUCCESS").exists()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.running import run_page
 from tests.probes.datasets.miniatures import MINIATURES
 from tokaudio.probes.published import PARTS, dasb_v1
 from tokaudio.probes.ranking import mean_ranks
@@ -23,9 +24,7 @@ PAGES = Path(__file__).parents[2] / "docs" / "probes"
     ],
 )
 def test_the_code_of_the_pages_runs(page: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, object] = {}
-    for code in re.findall(r"```python\n(.*?)```", (PAGES / page).read_text(encoding="utf-8"), flags=re.DOTALL):
-        exec(compile(code, page, "exec"), names)
+    run_page(f"docs/probes/{page}")
     assert said in capsys.readouterr().out
 
 

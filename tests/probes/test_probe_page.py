@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from tests.docs.running import run_page
 from tokaudio.cli.app import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "probes" / "probe.md"
@@ -23,9 +24,5 @@ def test_options_that_the_page_names_exist() -> None:
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 1
-    names: dict[str, object] = {}
-    exec(blocks[0], names)  # the page's own code
-    results = names["results"]
-    assert results.task("ks").missing_baselines == ()  # type: ignore[attr-defined]
+    results = run_page("docs/probes/probe.md")["results"]
+    assert results.task("ks").missing_baselines == ()

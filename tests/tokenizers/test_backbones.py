@@ -94,16 +94,8 @@ def test_sizes_of_no_kind_are_refused() -> None:
 # --- folders and files -----------------------------------------------------------------------------------------------
 
 
-def speech_folder(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    torch.save(speech.published(speech.made(), "old"), folder / "pytorch_model.bin")
-    (folder / "config.json").write_text(json.dumps(speech.CONFIG))
-    (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
-    return folder
-
-
 def test_a_folder_is_of_the_kind_that_its_configuration_says(tmp_path: Path) -> None:
-    loaded = load_backbone(speech_folder(tmp_path / "a"), layers=2)
+    loaded = load_backbone(speech.written(tmp_path / "a"), layers=2)
     assert isinstance(loaded, SpeechModel) and len(loaded.layers) == 2
     assert isinstance(load_backbone(str(tmp_path / "a" / "pytorch_model.bin")), SpeechModel)
     for dialect in whisper.DIALECTS:
@@ -122,7 +114,7 @@ def test_a_folder_is_of_the_kind_that_its_configuration_says(tmp_path: Path) -> 
     ],
 )
 def test_folders_of_other_models_are_refused(tmp_path: Path, config: dict[str, Any] | None, message: str) -> None:
-    folder = speech_folder(tmp_path)
+    folder = speech.written(tmp_path)
     (folder / "config.json").unlink() if config is None else (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=message):
         load_backbone(folder)
@@ -131,7 +123,7 @@ def test_folders_of_other_models_are_refused(tmp_path: Path, config: dict[str, A
 @pytest.mark.parametrize("layers", [-1, 4])
 def test_layers_that_are_not_there_are_refused(tmp_path: Path, layers: int) -> None:
     with pytest.raises(CheckpointError, match=f"has 3 layers, not {layers}"):
-        load_backbone(speech_folder(tmp_path), layers=layers)
+        load_backbone(speech.written(tmp_path), layers=layers)
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -169,7 +161,7 @@ def test_unknown_names_are_refused_with_those_that_exist(name: str | Path) -> No
 
 
 def test_a_repository_loads_like_its_folder(hub: Hub, tmp_path: Path) -> None:
-    folder = speech_folder(tmp_path / "a")
+    folder = speech.written(tmp_path / "a")
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     hub.add("facebook/hubert-mini", {**files, "tf_model.h5": b"the same again", "README.md": b""})
     wanted = load_backbone(folder).state_dict()

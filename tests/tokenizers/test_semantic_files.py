@@ -15,7 +15,8 @@ import torch
 from sklearn.cluster import KMeans
 
 from tests.checkpoints import pickles
-from tests.tokenizers.test_speech_files import CONFIG, made, published
+from tests.tokenizers.test_speech_files import CONFIG, made
+from tests.tokenizers.test_speech_files import written as hub
 from tokaudio import Tokenizer
 from tokaudio.errors import CheckpointError
 from tokaudio.nn.unit_hifigan import UnitHiFiGANSizes
@@ -30,15 +31,6 @@ WIDTH = CONFIG["hidden_size"]
 SMALL: dict[str, Any] = {
     "factors": (20, 16), "kernels": (40, 32), "branch_kernels": (3,), "branch_dilations": ((1, 3),),
 }  # fmt: skip
-
-
-def hub(folder: Path) -> Path:
-    """Make a backbone's folder as on the Hub."""
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.save(published(made(), "old"), folder / "pytorch_model.bin")
-    (folder / "config.json").write_text(json.dumps(CONFIG))
-    (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
-    return folder
 
 
 @functools.cache

@@ -97,6 +97,15 @@ def published(model: SpeechModel, dialect: str, prefix: str = "") -> dict[str, T
     return {prefix + name: value for name, value in out.items()}
 
 
+def written(folder: Path, **changes) -> Path:
+    """Make a backbone's folder as on the Hub; `changes` are fields of its configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(published(made(**changes), "old"), folder / "pytorch_model.bin")
+    (folder / "config.json").write_text(json.dumps(CONFIG | changes))
+    (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
+    return folder
+
+
 @pytest.mark.parametrize("dialect", ["old", "new", "fairseq"])
 @pytest.mark.parametrize("prefix", ["", "wavlm.", "semantic.model."])
 @pytest.mark.parametrize("large", [False, True])

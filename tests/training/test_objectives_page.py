@@ -1,25 +1,19 @@
 """The page on objectives: its step runs as it stands, and every part of it reaches the codec."""
 
-import re
-from pathlib import Path
-
 import pytest
 import torch
 
+from tests.docs.running import run_page
 from tokaudio.nn.ssl import WhisperSizes
 from tokaudio.tokenizers.whisper import WhisperModel
 from tokaudio.training import semantic_teacher
-
-PAGE = Path(__file__).parents[2] / "docs" / "training-objectives.md"
 
 
 def test_the_step_of_the_page_takes_a_step(monkeypatch: pytest.MonkeyPatch):
     sizes = WhisperSizes(width=8, layers=3, heads=2, inner=16, positions=60)
     monkeypatch.setattr(semantic_teacher, "load_backbone", lambda name, **_: WhisperModel(sizes).eval())
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     torch.manual_seed(0)
-    names: dict[str, object] = {}
-    exec(compile(code, str(PAGE), "exec"), names)
+    names = run_page("docs/training-objectives.md")
     assert {"spectral", "adversarial", "features"} <= set(names["losses"])
     assert set(names["balancer"].norms) == set(names["losses"])
     for part in ("body", "semantic", "heads"):

@@ -55,10 +55,11 @@ def noise(samples: int, seed: int = 5) -> Tensor:
     return 0.3 * torch.randn(samples, generator=torch.Generator().manual_seed(seed))
 
 
-def make(name: str) -> XCodec:
+def make(name: str, num_codebooks: int = 3) -> XCodec:
     """Return a codec whose every tensor matters, with codebooks drawn from what its encoder gives."""
     torch.manual_seed(0)
-    sizes, kind = SIZES[name], Higgs if "higgs" in name else XCodec
+    sizes = dataclasses.replace(SIZES[name], num_codebooks=num_codebooks)
+    kind = Higgs if "higgs" in name else XCodec
     books = (CodebookSpec(sizes.codebook_size, role="joint"),) * sizes.num_codebooks
     spec = TokenizerSpec(f"tiny-{name}", "hybrid", sizes.sample_rate, sizes.hop_length, books)
     codec = kind(spec, sizes).eval().requires_grad_(False)

@@ -29,11 +29,11 @@ DAC_PARTS = ("dac.", "semantic_vq.")
 STATISTICS = "w2vbert2_mean_var_stats_emilia.pt"
 
 
-def make() -> DualCodec:
+def make(shape: DualCodecShape = SHAPE) -> DualCodec:
     torch.manual_seed(0)
-    books = (CodebookSpec(32, role="semantic"), CodebookSpec(16), CodebookSpec(16))
-    spec = TokenizerSpec("tiny-dual", "hybrid", 24_000, 960, books, least_padding=least_padding(DAC))
-    codec = DualCodec(spec, SHAPE).eval().requires_grad_(False)
+    books = (CodebookSpec(32, role="semantic"), *(CodebookSpec(16),) * shape.dac.n_codebooks)
+    spec = TokenizerSpec("tiny-dual", "hybrid", 24_000, 960, books, least_padding=least_padding(shape.dac))
+    codec = DualCodec(spec, shape).eval().requires_grad_(False)
     for name, value in codec.named_parameters():
         if value.dim() == 1:
             value.add_(0.4 * torch.rand_like(value) - 0.2)

@@ -24,9 +24,9 @@ CENTRED = dataclasses.replace(SMALL, causal=False, conv_shortcut=False, ratios=(
 STEREO = dataclasses.replace(SMALL, causal=False, channels=2, norm="group")
 
 
-def make(network: SEANet = SMALL) -> EnCodec:
+def make(network: SEANet = SMALL, num_codebooks: int = 3) -> EnCodec:
     torch.manual_seed(0)
-    books, segmented = (CodebookSpec(16),) * 3, network.norm == "group"
+    books, segmented = (CodebookSpec(16),) * num_codebooks, network.norm == "group"
     spec = TokenizerSpec(
         "tiny",
         "compression",
@@ -39,7 +39,7 @@ def make(network: SEANet = SMALL) -> EnCodec:
         segment_length=3200 if segmented else None,
         segment_stride=3040 if segmented else None,
     )
-    codec = EnCodec(spec, network, codebook_size=16, num_codebooks=3, normalize=segmented)
+    codec = EnCodec(spec, network, codebook_size=16, num_codebooks=num_codebooks, normalize=segmented)
     for name, weight in codec.named_parameters():
         if ".norm." in name:
             torch.nn.init.uniform_(weight, 0.8, 1.2)

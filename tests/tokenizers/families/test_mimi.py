@@ -28,7 +28,8 @@ CONFIG: dict[str, Any] = {
 
 def make(**options: Any) -> Mimi:
     torch.manual_seed(0)
-    books = (CodebookSpec(32, role="semantic"),) + (CodebookSpec(32),) * 3
+    acoustic = options.get("quantizer", CONFIG["quantizer"])["num_codebooks"] - 1
+    books = (CodebookSpec(32, role="semantic"),) + (CodebookSpec(32),) * acoustic
     spec = TokenizerSpec("tiny-mimi", "hybrid", 4_000, HOP, books, causal=True, chunking="state")
     codec = Mimi.from_config({"spec": spec.to_dict(), **CONFIG, **options}).eval().requires_grad_(False)
     for name, value in codec.named_parameters():

@@ -69,10 +69,11 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def make() -> NanoCodec:
+def make(groups: int = 2) -> NanoCodec:
     torch.manual_seed(0)
-    spec = TokenizerSpec("tiny-nano", "compression", RATE, HOP, (CodebookSpec(20),) * 2, chunking="exact")
-    codec = NanoCodec(spec, ENCODER, DECODER, levels=LEVELS).eval().requires_grad_(False)
+    spec = TokenizerSpec("tiny-nano", "compression", RATE, HOP, (CodebookSpec(20),) * groups, chunking="exact")
+    encoder, decoder = (dataclasses.replace(one, latent_dim=2 * groups) for one in (ENCODER, DECODER))
+    codec = NanoCodec(spec, encoder, decoder, levels=LEVELS).eval().requires_grad_(False)
     for value in codec.parameters():
         if value.dim() == 1:
             value.add_(0.3 * torch.rand_like(value) - 0.1)

@@ -40,7 +40,8 @@ DECODER = {
 
 def make(**options: Any) -> Qwen3TTS:
     torch.manual_seed(0)
-    books = (CodebookSpec(32, role="semantic"),) + (CodebookSpec(32),) * 3
+    acoustic = options.get("quantizer", QUANTIZER)["num_codebooks"] - 1
+    books = (CodebookSpec(32, role="semantic"),) + (CodebookSpec(32),) * acoustic
     spec = TokenizerSpec("tiny-qwen", "hybrid", RATE, HOP, books, causal=True, chunking="state")
     parts = {"network": NETWORK, "transformer": TRANSFORMER, "quantizer": QUANTIZER, "decoder": DECODER}
     codec = Qwen3TTS.from_config({"spec": spec.to_dict(), **parts, **options}).eval().requires_grad_(False)
@@ -95,13 +96,15 @@ def published(codec: Qwen3TTS) -> dict[str, Tensor]:
     made: dict[str, Tensor] = {}
     state = codec.state_dict()
     facts = codec.spec.to_dict()
-    mimi = Mimi.from_config({"spec": facts, "network": NETWORK, "transformer": TRANSFORMER, "quantizer": QUANTIZER})
+    quantizer = QUANTIZER | {"num_codebooks": codec.spec.num_codebooks}
+    mimi = Mimi.from_config({"spec": facts, "network": NETWORK, "transformer": TRANSFORMER, "quantizer": quantizer})
     mimi.load_state_dict({n: v for n, v in state.items() if n.startswith(("encoder.", "quantizer."))}, strict=False)
     for name, value in test_mimi.published(mimi, "transformers").items():
         if not name.startswith(("decoder", "upsample")):
             made[f"encoder.{name}"] = value
     # Codebooks beyond those that are used.
-    beyond = "encoder.quantizer.acoustic_residual_vector_quantizer.layers.3.codebook."
+    acoustic = codec.spec.num_codebooks - 1
+    beyond = f"encoder.quantizer.acoustic_residual_vector_quantizer.layers.{acoustic}.codebook."
     made |= {f"{beyond}embed_sum": torch.ones(32, 6), f"{beyond}cluster_usage": torch.ones(32)}
     for side, theirs in (("semantic", "rvq_first"), ("acoustic", "rvq_rest")):
         for place in ("in", "out"):
