@@ -100,7 +100,7 @@ def test_the_warning_stands_in_the_report_once() -> None:
     assert warning is not None
     assert re.fullmatch(r"Too little audio: 4 seconds are not enough to say .* About \d+ minutes would do\.", warning)
     assert report.to_dict()["warning"] == warning and report.to_json().count("Too little audio:") == 1
-    assert report.sentences() == ["Codebook 3: too little audio to tell."]
+    assert report.sentences() == [] and report.roles[0].sentence() == "Codebook 3: too little audio to tell."
     assert report.to_dict()["information"][0]["score"] is None and report.rows()[0]["score"] is None
 
 

@@ -79,8 +79,8 @@ def test_sound_with_labels_becomes_a_report(tmp_path: Path, codec: Tokenizer, mo
     assert found.facts["different_speakers"] == 3  # of the manifest
     phone = found.at(0, "phone")
     assert phone is not None and phone.score > 0.3
-    assert any(note.startswith("11 recordings are few") for note in found.notes)
-    assert any(note.startswith("1 recordings could not be read") for note in found.notes)
+    assert any(note.startswith("Recordings are few (11): intervals are from stretches") for note in found.notes)
+    assert any(note.startswith("Recordings that could not be read and were left out: 1.") for note in found.notes)
     # Swaps were not asked for.
     assert set(found.sections) == SECTIONS | {"swaps"}
     assert [name for name, section in found.sections.items() if section is None] == ["swaps"]
@@ -99,7 +99,7 @@ def test_recordings_without_labels_are_counted_and_labels_of_others_refused(tmp_
     (tmp_path / "lab" / "2.lab").unlink()
     found = report(codec, recordings, tmp_path / "lab", intervention_seconds=0)
     assert found.facts["unlabelled_recordings"] == 1
-    assert any(note.startswith("1 recordings have no labels that can be used") for note in found.notes)
+    assert any(note.startswith("Recordings without labels that can be used: 1;") for note in found.notes)
     other = Annotations(by_stem={"x": lambda recording: Annotation()})
     with pytest.raises(AnalysisError, match=r"labels are of other recordings than 'wav/0\.wav' and 3 others; name"):
         report(codec, recordings, other)

@@ -68,7 +68,7 @@ def test_broken_recordings_and_labels_are_reported(place: Path, cli: Cli) -> Non
     assert outcome.code == 1 and len(outcome.failures) == 2
     assert any("data/wav/1.wav" in line for line in outcome.failures)
     assert any("2.lab: its labels end at 99.00 s" in line for line in outcome.failures)
-    assert "1 recordings could not be read" in outcome.out
+    assert "Recordings that could not be read and were left out: 1." in outcome.out
 
 
 def test_misuse_is_refused_before_any_work(place: Path, cli: Cli) -> None:

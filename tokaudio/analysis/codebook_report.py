@@ -51,7 +51,9 @@ class Report:
     held: HeldCodes | None = None
 
     def sentences(self) -> list[str]:
-        """Return what each codebook carries, one sentence for each codebook."""
+        """Return what each codebook carries, one sentence for each; none where there was too little audio for all."""
+        if not any(role.enough or role.first for role in self.roles):
+            return []
         return [role.sentence() for role in self.roles]
 
     @property

@@ -73,11 +73,12 @@ class Comparison:
         found = []
         for name, one in zip(self.names, self.reports, strict=True):
             usage = one.to_dict()["sections"]["usage"]
+            seen = all(book["enough"] for book in usage["codebooks"])
+            carried = f", of which {usage['effective_bps'] / 1000:.2f} are information" if seen else ""
             found.append(
                 f"{name}: {len(one.tokenizer['codebook_sizes'])} codebooks, "
                 f"{one.tokenizer['frame_rate']:g} frames per second, "
-                f"{usage['nominal_bps'] / 1000:.2f} kbit/s, "
-                f"of which {usage['effective_bps'] / 1000:.2f} are information."
+                f"{usage['nominal_bps'] / 1000:.2f} kbit/s{carried}."
             )
         limit, rows = self.at_equal_bitrate()
         for row in rows:

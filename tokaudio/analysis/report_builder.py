@@ -136,15 +136,15 @@ class ReportBuilder:
             yield f"Information is of {frames.codes.shape[1]} frames, drawn at random from {frames.seen}."
         if not frames.by_recording and frames.columns:
             yield (
-                f"{frames.recordings} recordings are few: intervals are from stretches of time, as if these were "
+                f"Recordings are few ({frames.recordings}): intervals are from stretches of time, as if these were "
                 "recordings of their own, and are too narrow for other voices and rooms."
             )
         if self.failed:
-            yield f"{self.failed} recordings could not be read and were left out."
+            yield f"Recordings that could not be read and were left out: {self.failed}."
         if self.unlabelled:
-            yield f"{self.unlabelled} recordings have no labels that can be used; their frames count elsewhere only."
+            yield f"Recordings without labels that can be used: {self.unlabelled}; their frames count elsewhere only."
         if self._unknown:
-            yield f"{self._unknown} labels of frames are unknown ones (spn and the like) and were left out."
+            yield f"Frames whose labels are unknown ones (spn and the like) and were left out: {self._unknown}."
 
     def _facts(self, sampled: int) -> dict[str, int | float]:
         named = {f"different_{kind}s": len(one.names) for kind, one in self._vocabularies.items() if one.names}

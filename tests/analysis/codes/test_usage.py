@@ -56,6 +56,8 @@ def test_a_collapsed_codebook_is_not_said_to_be_full() -> None:
     assert full.normalised_entropy == pytest.approx(1.0, abs=2e-3) and full.corrected > full.entropy
     assert found.nominal_bps == pytest.approx(1000.0) and found.efficiency == pytest.approx(0.55, abs=2e-3)
     assert found.to_dict()["codebooks"][0]["utilisation"] == 2 / 1024
+    few = usage(np.stack([random.integers(0, 2, 200) * 700, random.integers(0, 1024, 200)]), spec)
+    assert [one.enough for one in (*found.codebooks, *few.codebooks)] == [True, True, True, False]
 
 
 def test_the_nominal_rate_is_the_specs_where_nothing_is_missing() -> None:

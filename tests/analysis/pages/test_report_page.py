@@ -29,7 +29,7 @@ from tokaudio.analysis.pages.listening import (
 from tokaudio.analysis.pages.report_maps import role_map
 from tokaudio.analysis.pages.report_page import report_page
 from tokaudio.analysis.pages.report_pictures import drawn_map
-from tokaudio.analysis.pages.report_words import MEASURES
+from tokaudio.analysis.pages.report_words import MEASURES, highlights
 from tokaudio.analysis.single_codes.held_codes import HeldCodes
 from tokaudio.analysis.sounds import Clip
 from tokaudio.analysis.statistics.contingency import AnalysisError
@@ -94,6 +94,17 @@ def test_too_little_audio_is_said_once_and_scores_stay_open() -> None:
     assert text.count(warning) == 1 and text.count("there was too little audio to tell") == 1
     assert "too little audio to tell, floor" in html.unescape(page)
     assert "there was too little audio to tell" not in Whole(report_page(document())).text
+
+
+def test_of_few_frames_nothing_is_said_about_use() -> None:
+    told = document()
+    before = highlights(told)
+    assert any("kbit/s of information" in one for one in before) and any("-gram model" in one for one in before)
+    first, *others = told["sections"]["usage"]["codebooks"]
+    usage = told["sections"]["usage"] | {"codebooks": [first | {"enough": False}, *others]}
+    after = highlights(told | {"sections": told["sections"] | {"usage": usage}})
+    assert after[0].startswith("How much of the codebooks is used cannot be told from 1,500 frames: ")
+    assert not any("kbit/s" in one or "least" in one for one in after) and after[1:] == before[3:]
 
 
 def test_names_stay_names() -> None:

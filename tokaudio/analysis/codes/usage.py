@@ -27,6 +27,8 @@ from tokaudio.analysis.statistics.counting import SparseCounts
 from tokaudio.analysis.statistics.information import entropy
 from tokaudio.spec import TokenizerSpec
 
+_CODES_EACH = 5
+
 
 @dataclass(frozen=True, slots=True)
 class CodebookUsage:
@@ -56,6 +58,11 @@ class CodebookUsage:
         return self.used / self.size
 
     @property
+    def enough(self) -> bool:
+        """Whether there were codes enough to say how much of the codebook is used: five for each that was seen."""
+        return self.codes >= _CODES_EACH * self.used
+
+    @property
     def perplexity(self) -> float:
         """2**H: as many codes, all equally frequent, would carry as much (arXiv:1711.00937)."""
         return 2.0**self.entropy
@@ -72,7 +79,7 @@ class CodebookUsage:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
-        derived = ("utilisation", "perplexity", "normalised_perplexity", "normalised_entropy")
+        derived = ("enough", "utilisation", "perplexity", "normalised_perplexity", "normalised_entropy")
         return asdict(self) | {name: getattr(self, name) for name in derived}
 
 

@@ -196,7 +196,7 @@ def _notes(found: Gathered, wanted: Sequence[int], kept: Sequence[int]) -> list[
             "clusters are uncertain. More audio helps."
         )
     if found.failed:
-        notes.append(f"{found.failed} recordings could not be read and were left out.")
+        notes.append(f"Recordings that could not be read and were left out: {found.failed}.")
     if 0 < found.unlabelled < found.recordings:
-        notes.append(f"{found.unlabelled} recordings have no labels of phones; their frames count elsewhere only.")
+        notes.append(f"Recordings without labels of phones: {found.unlabelled}; their frames count elsewhere only.")
     return notes

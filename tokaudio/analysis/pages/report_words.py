@@ -35,7 +35,7 @@ def highlights(document: Mapping[str, Any]) -> list[str]:
 
     Example:
         >>> usage = {"nominal_bps": 4000.0, "effective_bps": 3800.0, "efficiency": 0.95}
-        >>> usage["codebooks"] = [{"size": 8, "used": 2, "utilisation": 0.25}]
+        >>> usage["codebooks"] = [{"size": 8, "used": 2, "codes": 90, "utilisation": 0.25, "enough": True}]
         >>> highlights({"sections": {"usage": usage}})[0]
         'Codes have 3.80 kbit/s of information where 4.00 kbit/s are sent: 95\xa0%.'
     """
@@ -48,8 +48,16 @@ def highlights(document: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _seen_enough(usage: Mapping[str, Any]) -> bool:
+    return all(one["enough"] for one in usage["codebooks"])
+
+
 def _of_usage(usage: Mapping[str, Any] | None) -> Iterator[str]:
     if usage is None:
+        return
+    if not _seen_enough(usage):
+        seen = max(one["codes"] for one in usage["codebooks"])
+        yield f"How much of the codebooks is used cannot be told from {seen:,} frames: there are few of each code."
         return
     if usage["effective_bps"] is not None and usage["efficiency"] is not None:
         told = f"{usage['effective_bps'] / 1000:.2f} kbit/s of information"
@@ -62,7 +70,7 @@ def _of_usage(usage: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _of_prediction(usage: Mapping[str, Any] | None, found: Mapping[str, Any] | None) -> Iterator[str]:
-    if usage is None or found is None:
+    if usage is None or found is None or not _seen_enough(usage):
         return
     bits = [one for one in found["bits_per_second"] if one is not None]
     if bits and usage["nominal_bps"]:
