@@ -46,7 +46,8 @@ def quick(
     if voices is None and output is None:
         emit(f"ships: {shipped_folder()} (Apache-2.0)")
         emit(columns([["package", "tasks", "licence", "what"], *([*map(str, source)] for source in SOURCES)]))
-        emit("fetch one with: apt-get install PACKAGE; then give its recordings to --data, with a manifest")
+        emit("fetch one with: apt-get install PACKAGE; then give its recordings to --data, with a manifest,")
+        emit("or as they are: tokaudio probe --data hedgewars:/usr/share/games/hedgewars --task sid,sv")
         return DONE
     if voices is None or output is None:
         missing = "--voices" if voices is None else "-o"

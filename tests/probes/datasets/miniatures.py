@@ -180,6 +180,13 @@ def gtzan(root: Path) -> Path:
     return write(root, {f"genres/{name}": "" for name in names} | lists)
 
 
+def hedgewars(root: Path) -> Path:
+    voices = [*"ABCDEFGH", "Default_ru"]
+    return write(
+        root, {f"Data/Sounds/voices/{one}/{name}.ogg": one + name for one in voices for name in ("Hello", "Ow1")}
+    )
+
+
 MINIATURES: dict[str, Callable[[Path], Path]] = {
     "librispeech": librispeech,
     "libritts": libritts,
@@ -195,4 +202,5 @@ MINIATURES: dict[str, Callable[[Path], Path]] = {
     "fuss": fuss,
     "esc-50": esc50,
     "gtzan": gtzan,
+    "hedgewars": hedgewars,
 }

@@ -36,4 +36,4 @@ SOURCES = (
     DataSource("gcin-voice", "ks", "CC-BY-3.0, GPL-3", "1158 Mandarin syllables of two speakers"),
     DataSource("sonic-pi-samples", "events", "CC0", "165 sounds; their kind begins their names"),
 )
-"""What is known to be of use. G.722 has no header: decode it with `ffmpeg -f g722`."""
+"""What is known to be of use. G.722 has no header: decode it with `ffmpeg -f g722`. Hedgewars is read as it is."""

@@ -5,7 +5,7 @@
 
 Whatever has another layout comes by a manifest (see [`read_manifest`][tokaudio.audio.manifest.read_manifest]) with the
 same columns: speaker, text, keyword, intent, emotion, event, genre, language, split (train, valid or test), and clean
-or source_1, source_2 for mixtures. Nothing is downloaded, and no sound is opened: files are only looked for.
+or source_1, source_2 for mixtures. Nothing is downloaded, and no sound is decoded: files are only looked for.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import UnknownNameError
+from tokaudio.probes.datasets.game_voices import hedgewars
 from tokaudio.probes.datasets.labelled_speech import iemocap, slurp, speech_commands, voxceleb1
 from tokaudio.probes.datasets.mixtures import fuss, libri2mix, musdb18, voicebank_demand
 from tokaudio.probes.datasets.read_speech import common_voice, librispeech, libritts, ljspeech
@@ -54,6 +55,7 @@ CORPORA: Mapping[str, Corpus] = {
     "gtzan": Corpus("GTZAN", "genre", gtzan),
     "musdb18": Corpus("MUSDB18-HQ", "separation of music", musdb18),
     "fuss": Corpus("FUSS", "separation of sounds", fuss),
+    "hedgewars": Corpus("Hedgewars", "speakers and keywords, acted; not in DASB", hedgewars),
 }
 """Every corpus that can be read, by the name it is asked for."""
 
