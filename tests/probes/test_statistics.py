@@ -13,7 +13,7 @@ from scipy.stats import false_discovery_control, ttest_1samp
 from tests.probes.planted import Probed, Verified
 from tests.probes.resulting import measure, pairs
 from tokaudio.metrics.verification import eer, min_dcf
-from tokaudio.probes.chance import chance_band, holm, permutation_p_value
+from tokaudio.probes.chance import chance_band, holm, permutation_p_value, renaming_band
 from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import Measure, Pairs, Sums
 from tokaudio.probes.resampling import draw_groups, resampled
@@ -251,3 +251,27 @@ def test_chance_is_a_share() -> None:
         chance_band(10, 100)
     with pytest.raises(ProbeError, match="0 items"):
         chance_band(0.1, 0)
+
+
+def test_answers_that_hang_together_stay_within_the_band_of_renaming_and_leave_that_of_guessing() -> None:
+    random, labels = np.random.default_rng(0), np.arange(400) % 20
+    guessed = chance_band(1 / 20, 400)
+    outside = {"together": [0, 0], "apart": [0, 0]}
+    for number in range(200):
+        answers = {"together": random.integers(0, 20, 20)[labels], "apart": random.integers(0, 20, 400)}
+        for name, said in answers.items():
+            score = (said == labels).mean()
+            low, high = renaming_band(said, labels, rounds=4000, seed=number)
+            outside[name][0] += not low <= score <= high
+            outside[name][1] += not guessed[0] <= score <= guessed[1]
+    assert outside["together"][0] <= 3 and outside["together"][1] > 100
+    assert max(outside["apart"]) <= 3
+
+
+def test_a_fifth_of_right_answers_leaves_both_bands() -> None:
+    random, labels = np.random.default_rng(0), np.arange(400) % 20
+    for rest in (random.integers(0, 20, 400), random.integers(0, 20, 20)[labels]):
+        said = np.where(random.random(400) < 0.3, labels, rest)
+        assert (said == labels).mean() > max(renaming_band(said, labels)[1], chance_band(1 / 20, 400)[1])
+    with pytest.raises(ProbeError, match="no items were answered"):
+        renaming_band(labels[:0], labels[:0])

@@ -9,7 +9,6 @@ from typing import Self
 from tokaudio.cli.failures import printable, refuse
 from tokaudio.cli.progress import Meter, meter
 from tokaudio.cli.report import emit
-from tokaudio.probes.chance import chance_band
 from tokaudio.probes.evidence import Measure
 from tokaudio.probes.models.fusion import FUSIONS
 from tokaudio.probes.models.heads import POOLED_HEADS
@@ -125,12 +124,12 @@ def task_lines(task: TaskResult) -> list[str]:
 def _shuffled(task: TaskResult) -> str:
     scale, unit = task.measure.about.scale, task.measure.about.unit
     told = ", ".join(f"{scale * score:.1f}" for score in task.shuffled) + f" {unit}".rstrip()
-    if task.chance is None or task.measure.metric != "accuracy":
+    if not task.shuffled_limits:
         return told
-    low, high = chance_band(task.chance, task.sizes["test"])
-    outside = [score for score in task.shuffled if score > high]
+    limits = ", ".join(f"{scale * limit:.1f}" for limit in task.shuffled_limits)
+    outside = any(score > limit for score, limit in zip(task.shuffled, task.shuffled_limits, strict=True))
     verdict = "above chance: something leaks, do not use this score" if outside else "no better than chance"
-    return f"{told}; {verdict} ({scale * low:.1f} to {scale * high:.1f})"
+    return f"{told}; {verdict} (up to {limits})"
 
 
 def _with_interval(measure: Measure) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import Measure, Pairs
 from tokaudio.probes.resampling import ROUNDS
 
+Integers = NDArray[np.int64]
 FEWEST_GROUPS = 4
 """Of speakers: with fewer there is no interval."""
 
@@ -95,6 +97,42 @@ def chance_band(chance: float, items: int, *, level: float = 0.999) -> tuple[flo
 
     ends = binom.ppf([(1 - level) / 2, (1 + level) / 2], items, chance) / items
     return float(ends[0]), float(ends[1])
+
+
+def renaming_band(
+    predicted: Integers, labels: Integers, *, level: float = 0.999, rounds: int = 20_000, seed: int = 0
+) -> tuple[float, float]:
+    """Return between which shares of right answers lies what is said, if classes were named at random.
+
+    A probe that has learnt nothing of the classes may still take all clips of one word for the same other word. Its
+    answers then are right or wrong by dozens at once, and spread far wider than as many guesses (`chance_band`). Here
+    the answers stay, and the classes of the test set exchange their names.
+
+    Args:
+        predicted: class that each item is taken for `[N]`, from 0.
+        labels: class of each item `[N]`.
+        level: share of namings within the band, at least.
+        rounds: namings that are drawn.
+        seed: of these.
+
+    Raises:
+        ProbeError: if the level is no share, or there is no item.
+
+    Example:
+        >>> labels = np.arange(200) % 10
+        >>> renaming_band(np.zeros(200, dtype=int), labels), renaming_band(labels, labels)
+        ((0.1, 0.1), (0.0, 0.6))
+    """
+    require_level(level)
+    if not len(labels):
+        raise ProbeError("no items were answered; give one at least")
+    classes = int(max(predicted.max(), labels.max())) + 1
+    said = np.zeros((classes, classes))
+    np.add.at(said, (labels, predicted), 1 / len(labels))
+    names = np.random.default_rng(seed).permuted(np.tile(np.arange(classes), (rounds, 1)), axis=1)
+    right = said[np.arange(classes), names].sum(axis=1).round(12)
+    low, high = np.quantile(right, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return float(low), float(high)
 
 
 def require_level(level: float) -> None:

@@ -68,6 +68,8 @@ class TaskResult:
         references: the same metric and seeds without this tokenizer's tokens, by name: those of `BASELINES`, and
             `continuous` for the tokenizer's own features before quantization.
         shuffled: scores after training on permuted labels, one for each permutation.
+        shuffled_limits: of each of them, what chance stays below: see
+            [`renaming_band`][tokaudio.probes.chance.renaming_band]; empty where the metric knows no chance.
         chance: what guessing scores; None where the metric knows no chance.
         selectivity: score minus that of a control task with a random label for each token; None if not measured.
         sizes: of the data: items of train, valid and test, classes, speakers.
@@ -85,6 +87,7 @@ class TaskResult:
     others: tuple[Measure, ...] = ()
     references: Mapping[str, Measure] = field(default_factory=dict)
     shuffled: tuple[float, ...] = ()
+    shuffled_limits: tuple[float, ...] = ()
     chance: float | None = None
     selectivity: float | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)

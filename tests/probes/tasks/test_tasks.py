@@ -42,8 +42,9 @@ def test_what_was_planted_is_found_and_references_stand_beside_it(name: str, met
         assert found.measure.mean > 0.8
         assert random < 0.45
         assert majority == pytest.approx(found.chance)
-        low, high = chance_band(found.chance, found.sizes["test"])
-        assert all(low <= score <= high for score in found.shuffled)
+        assert len(found.shuffled) == len(found.shuffled_limits) == FEW.permutations
+        assert all(score <= limit for score, limit in zip(found.shuffled, found.shuffled_limits, strict=True))
+        assert found.measure.mean > max(found.shuffled_limits)
         assert found.selectivity > 0.2
     assert len(found.measure.groups) == found.sizes["test_speakers"]
     document = ProbeResults("planted", "hybrid", "12", "own", (found,))

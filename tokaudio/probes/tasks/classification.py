@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import one_line
 from tokaudio.probes import PROBE_VERSION
+from tokaudio.probes.chance import renaming_band
 from tokaudio.probes.data.extraction import Extraction
 from tokaudio.probes.data.splits import official_split, require_disjoint, split_by
 from tokaudio.probes.errors import ProbeError
@@ -31,6 +33,7 @@ from tokaudio.probes.tasks.readings import Readings, planned_runs
 
 Integers = NDArray[np.int64]
 LEAST_SELECTIVITY = 0.1
+_CONTROL = "control by marking codes"
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,8 @@ class Classification(Task):
         started = time.monotonic()
         session = _Session(self, source, options, runner)
         measures = session.measures()
-        (shuffled, control), notes = session.floors(), session.readings.note(len(measures["tokens"].seeds))
-        selectivity = None if control is None else measures["tokens"].mean - control
+        floors, notes = session.floors(), session.readings.note(len(measures["tokens"].seeds))
+        selectivity = None if floors.control is None else measures["tokens"].mean - floors.control
         if selectivity is not None and selectivity < LEAST_SELECTIVITY:
             notes.append(f"selectivity is {100 * selectivity:.0f} points: the probe can learn by heart what is scored")
         return TaskResult(
@@ -101,7 +104,8 @@ class Classification(Task):
             probe_version=PROBE_VERSION,
             measure=measures.pop("tokens"),
             references=measures,
-            shuffled=shuffled,
+            shuffled=floors.shuffled,
+            shuffled_limits=tuple(high for _, high in floors.bands),
             chance=1 / len(session.classes),
             selectivity=selectivity,
             sizes=session.sizes(),
@@ -109,6 +113,20 @@ class Classification(Task):
             seconds=time.monotonic() - started,
             notes=tuple(notes),
         )
+
+
+class Floors(NamedTuple):
+    """What probes score that learnt labels without meaning.
+
+    Attributes:
+        shuffled: accuracy after learning permuted labels, one for each permutation.
+        bands: of each of them, between which chance lies.
+        control: accuracy on the control task; None if there was no time.
+    """
+
+    shuffled: tuple[float, ...]
+    bands: tuple[tuple[float, float], ...]
+    control: float | None
 
 
 class _Session:
@@ -155,8 +173,8 @@ class _Session:
     def _classified(self, inputs: Inputs, labels: Integers, seed: int) -> Integers:
         return classify(inputs, labels, self.splits[seed], self.readings.config, seed=seed).predicted
 
-    def floors(self) -> tuple[tuple[float, ...], float | None]:
-        """Return the accuracies of probes that learnt permuted labels, and that on a control task if there was time."""
+    def floors(self) -> Floors:
+        """Return what probes score that learnt labels without meaning, as many as there is time for."""
         seed = self.options.seeds[0]
         learnt, test = np.array([*self.splits[seed].train, *self.splits[seed].valid]), self.splits[seed].test
         asked = {f"shuffled {number}": self.labels.copy() for number in range(self.options.permutations)}
@@ -164,14 +182,15 @@ class _Session:
             labels[learnt] = np.random.default_rng([seed, number]).permutation(labels[learnt])
         # Permuted labels are not those of the test set, which were not permuted; the control task has its own.
         right = dict.fromkeys(asked, self.labels[test])
-        asked["control"] = self._control_labels()
-        right["control"] = asked["control"][test]
+        asked[_CONTROL] = self._control_labels()
+        right[_CONTROL] = asked[_CONTROL][test]
         said = self.readings.on_codes(
             {purpose: partial(self._classified, labels=labels, seed=seed) for purpose, labels in asked.items()}
         )
         scores = {purpose: float((array == right[purpose]).mean()) for purpose, array in said.items()}
-        control = scores.pop("control", None)
-        return tuple(scores.values()), control
+        control = scores.pop(_CONTROL, None)
+        bands = tuple(renaming_band(said[purpose], self.labels[test]) for purpose in scores)
+        return Floors(tuple(scores.values()), bands, control)
 
     def _control_labels(self) -> Integers:
         """Return the labels of a control task (Hewitt and Liang, arXiv:1909.03368).
