@@ -5,7 +5,7 @@ audio_warning(report.associations, report.facts, sizes)  # one sentence or two; 
 Where nearly every frame has a pair of code and label of its own, chance gives most of what there is to know, and no
 correction can tell what is left of it. Of codes that say nothing, x frames for each, chance gives about 1 / (1 + x / c)
 of what there is to know about 16 labels, c being 2 to 4: so a floor tells how much more audio it takes until it is low
-enough. Eight frames for each code of the whole codebook do in any case.
+enough. Ten frames for each code of the whole codebook do in any case.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tokaudio.analysis.frames.observing import LASTING
 _MARGIN = 1.5
 # A floor near 1 says no more than that frames are far too few.
 _HIGHEST_FLOOR = 0.99
-_FRAMES_PER_CODE = 8
+_FRAMES_PER_CODE = 10
 _SHORT = 60.0
 
 
@@ -34,7 +34,7 @@ def frames_needed(floor: float, frames: int, size: int) -> float:
 
     Example:
         >>> frames_needed(0.2, 5000, 1024), round(frames_needed(0.5, 2000, 1024)), frames_needed(0.95, 200, 1024)
-        (5000, 7000, 8192)
+        (5000, 7000, 10240)
     """
     if floor <= MOST_FLOOR:
         return frames
@@ -61,7 +61,7 @@ def audio_warning(found: Sequence[Association], facts: Mapping[str, int | float]
         >>> sample, random = FrameSample(), np.random.default_rng(0)
         >>> sample.add(random.integers(0, 1024, (1, 200)), {"energy": random.normal(size=200)})
         >>> print(audio_warning(associations(sample.finish()), {"seconds": 4.0}, [1024]))
-        Too little audio: 4 seconds are not enough to say what these codes mean. About 3 minutes would do.
+        Too little audio: 4 seconds are not enough to say what these codes mean. About 4 minutes would do.
     """
     unknown = [one for one in found if not one.enough]
     if not unknown:
