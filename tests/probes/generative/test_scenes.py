@@ -47,6 +47,28 @@ def test_noise_is_as_loud_as_asked_and_the_same_each_time(recordings: list[Recor
     assert len(keys) == 3
 
 
+def test_recordings_of_noise_are_mixed_in_and_those_of_the_test_are_not_learnt(
+    recordings: list[Recording], tmp_path: Path
+) -> None:
+    tones = [
+        written(tmp_path / "noise", str(n), np.full(4000, 0.01 * (n + 1), np.float32), noise="wind") for n in range(9)
+    ]
+    speech = [
+        Recording(one.path, one.name, {"speaker": str(one.speaker), "fold": one.facts["fold"]}) for one in recordings
+    ]
+    stage = find_task("enhancement").stage(_source([*speech, *tones]))  # type: ignore[attr-defined]
+    flat: list[set[int]] = []
+    for side in stage.split[0], stage.split[2]:
+        flat.append(set())
+        for number in side[:12]:
+            heard, (wanted,), _ = stage.scenes[number].make()
+            noise = heard - wanted
+            if np.ptp(noise) < 1e-4:
+                flat[-1].add(number)
+    assert [len(found) for found in flat] == [3, 1]
+    assert {scene.speakers for scene in stage.tested} == {("s10",), ("s11",)}
+
+
 def test_two_at_once_are_the_sum_of_both(recordings: list[Recording]) -> None:
     heard, wanted, _ = together(recordings[0], recordings[95], "ab", number=1).make()
     np.testing.assert_allclose(heard, wanted[0] + wanted[1], atol=1e-6)

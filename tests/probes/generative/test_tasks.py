@@ -109,10 +109,10 @@ def test_enhancement_learns_what_was_done_to_the_tones(tmp_path: Path) -> None:
 
 
 def test_separation_tells_low_from_high_whichever_comes_first(tmp_path: Path) -> None:
-    found = _run("separation", _two_at_once(tmp_path), 35)
+    found = _run("separation", _two_at_once(tmp_path), 40)
     mixture, ceiling = found.references["input"].mean, found.references["clean_tokens"].mean
     assert found.sizes["sources"] == 2
-    assert found.measure.mean < ceiling + 0.25 * (mixture - ceiling)
+    assert found.measure.mean < ceiling + 0.4 * (mixture - ceiling)
     # Both sources are wanted, so that nothing is gained by saying one of them twice.
     assert found.others[0].metric == "si_sdr" and found.others[0].mean > 5
 
@@ -132,7 +132,8 @@ def test_runs_are_done_once(tmp_path: Path) -> None:
     done = runner.done
     again = task.run(source, ONE, runner)
     assert done == task.runs(ONE) and runner.done == done and runner.found == done
-    assert _rows(first.measure) == _rows(again.measure)
+    side_by_side = task.run(source, ONE, Runner(jobs=2))
+    assert _rows(first.measure) == _rows(again.measure) == _rows(side_by_side.measure)
 
 
 def _rows(measure: Measure) -> list[float]:

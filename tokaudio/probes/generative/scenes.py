@@ -81,6 +81,7 @@ def noisy(
     *,
     number: int,
     ratios: tuple[float, float] = (0, 10),
+    noises: Sequence[Recording] = (),
 ) -> Scene:
     """Return a recording in noise.
 
@@ -90,24 +91,32 @@ def noisy(
         content: of the recording and of the others, by which its key knows them.
         number: of the scene, from which all that is drawn follows.
         ratios: least and greatest ratio of speech to noise in dB.
+        noises: recordings of noise, which then are one kind among those that are made.
     """
     text, speaker = recording.facts.get("text", ""), str(recording.speaker)
-    make = partial(_noisy, recording, others, number, ratios)
+    make = partial(_noisy, recording, others, number, ratios, noises)
     return Scene(recording.name, key_of("noisy", content, number, *ratios), (speaker,), (text,), make)
 
 
-def _noisy(recording: Recording, others: Sequence[Recording], number: int, ratios: tuple[float, float]) -> Sounds:
+def _noisy(
+    recording: Recording,
+    others: Sequence[Recording],
+    number: int,
+    ratios: tuple[float, float],
+    noises: Sequence[Recording],
+) -> Sounds:
     random = np.random.default_rng([number, 1])
     wanted, rate = mono(recording.path)
-    kinds = [kind for kind in NOISES if kind != "babble" or others]
+    kinds = [kind for kind in NOISES if kind != "babble" or others] + (["recorded"] if noises else [])
     kind = kinds[number % len(kinds)]
     if kind == "coloured":
         other = coloured(wanted.size, rate, random.uniform(0, 2), random)
     elif kind == "machine":
         other = machine(wanted.size, rate, random)
     else:
-        chosen = random.choice(len(others), min(_BABBLERS, len(others)), replace=False)
-        other = babble([mono(others[one].path, rate)[0] for one in chosen], wanted.size, random)
+        pool, count = (others, _BABBLERS) if kind == "babble" else (noises, 1)
+        chosen = random.choice(len(pool), min(count, len(pool)), replace=False)
+        other = babble([mono(pool[one].path, rate)[0] for one in chosen], wanted.size, random)
     return _within(mixed_at(wanted, other, random.uniform(*ratios)), (wanted,), rate)
 
 

@@ -26,7 +26,7 @@ from tokaudio.probes.generative.judges import RATE, Panel
 from tokaudio.probes.generative.scenes import Scene, Sounds
 from tokaudio.probes.generative.staging import Stage
 from tokaudio.probes.models.inputs import CodeInputs, VectorInputs
-from tokaudio.probes.runs import Runner
+from tokaudio.probes.runs import Run, Runner
 from tokaudio.tokens import Tokens
 
 Array = NDArray[Any]
@@ -42,14 +42,12 @@ class Sounding:
         source: of the tokenizer.
         stage: scenes.
         panel: judges.
-        runner: does the runs.
         data: hash of what is trained and tested on.
     """
 
     source: Extraction
     stage: Stage
     panel: Panel
-    runner: Runner
     data: str
     _made: dict[str, list[Array]] = field(default_factory=dict, repr=False)
 
@@ -117,8 +115,8 @@ class Sounding:
         found: Array = resample(samples, self.source.spec.output_sample_rate, RATE).numpy()
         return found
 
-    def of_scenes(self, name: str, which: Callable[[Sounds], Sequence[Array]]) -> Array:
-        """Return what judges say of sounds that are in the scenes themselves."""
+    def scenes_judged(self, name: str, which: Callable[[Sounds], Sequence[Array]]) -> Run:
+        """Return a run that has sounds of the scenes themselves judged, `[test scenes, sources, judges, 2]`."""
         facts = {"purpose": "judged", "inputs": name, "panel": self.panel.identity, "data": self.data}
 
         def compute() -> Array:
@@ -128,23 +126,23 @@ class Sounding:
                 rows.append(self._judged(scene, [_at_rate(one, sounds.rate) for one in which(sounds)]))
             return np.stack(rows)
 
-        return self.runner.run(facts, compute)
+        return facts, compute
 
-    def of_codes(
+    def codes_judged(
         self,
         name: str,
         seed: int,
-        codes: Callable[[], Sequence[Sequence[Array]]],
+        codes: Sequence[Sequence[Array]],
         config: str = "",
         *,
         against: Sequence[Scene] | None = None,
-    ) -> Array:
-        """Return what judges say of the sound of codes, `[test scenes, sources, judges, 2]`.
+    ) -> Run:
+        """Return a run that has the sound of codes judged, `[test scenes, sources, judges, 2]`.
 
         Args:
             name: of what the codes come from.
             seed: of the run that they come from.
-            codes: returns `[K, T]` of each source of each test scene.
+            codes: `[K, T]` of each source of each test scene.
             config: of what made them.
             against: scenes by whose sound and text they are judged; the tested ones themselves if None.
         """
@@ -152,10 +150,10 @@ class Sounding:
         facts = {"purpose": "judged", "inputs": inputs, "panel": self.panel.identity, "data": self.data}
 
         def compute() -> Array:
-            pairs = zip(against or self.stage.tested, codes(), strict=True)
+            pairs = zip(against or self.stage.tested, codes, strict=True)
             return np.stack([self._judged(scene, [self.decoded(one) for one in rows]) for scene, rows in pairs])
 
-        return self.runner.run(facts | {"seed": seed, "config": config}, compute)
+        return facts | {"seed": seed, "config": config}, compute
 
     def _judged(self, scene: Scene, sounds: Sequence[Array]) -> Array:
         made = _made(scene)
@@ -169,6 +167,17 @@ class Sounding:
         found = np.empty((len(wanted), *rows[0].shape))
         found[order] = rows
         return found
+
+    def measured(self, runner: Runner, runs: Sequence[tuple[str, int, Run]]) -> dict[str, dict[str, Measure]]:
+        """Return the figures of judging runs, by what was judged (each with its seed) and by metric.
+
+        They are done all at once, and ought to be the last: judges are loaded in the processes that need them.
+        """
+        judged: dict[str, dict[int, Array]] = {}
+        found = runner.run_all([run for _, _, run in runs])
+        for (name, seed, _), rows in zip(runs, found, strict=True):
+            judged.setdefault(name, {})[seed] = rows
+        return {name: self.measures(rows) for name, rows in judged.items()}
 
     def measures(self, judged: dict[int, Array]) -> dict[str, Measure]:
         """Return all figures of runs by name, each with the speakers whose sounds they are of."""

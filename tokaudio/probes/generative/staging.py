@@ -107,16 +107,23 @@ def recorded(source: Extraction, columns: Sequence[str]) -> Side:
     return make
 
 
-def in_noise(source: Extraction) -> Side:
-    """Return what makes scenes of recordings in noise."""
+def in_noise(source: Extraction, noises: Sequence[int] = ()) -> Side:
+    """Return what makes scenes of recordings in noise.
+
+    Args:
+        source: of recordings.
+        noises: numbers of recordings of noise, some of which are only tested on.
+    """
 
     def make(side: Sequence[int], tested: bool, first: int) -> list[Scene]:
         scenes = list[Scene]()
+        own = [number for number in noises if _held_out(source.contents[number]) == tested]
         for number in _longest(source, side) if tested else side:
             one = source.recordings[number]
             others = [source.recordings[other] for other in side if source.recordings[other].speaker != one.speaker]
-            content = source.contents[number] + _contents(source, side)
-            scenes.append(noisy(one, others, content, number=first + len(scenes)))
+            content = source.contents[number] + _contents(source, [*side, *own])
+            made = [source.recordings[other] for other in own]
+            scenes.append(noisy(one, others, content, number=first + len(scenes), noises=made))
         return scenes
 
     return make

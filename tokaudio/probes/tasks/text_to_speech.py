@@ -61,10 +61,10 @@ class TextToSpeech(Task):
     axis: str = "generative"
     needs: str = "columns text and speaker, and two recordings of each speaker"
     budget: FitBudget = field(
-        default_factory=lambda: FitBudget(epochs=16, patience=4, batch_items=4, learning_rate=2e-3)
+        default_factory=lambda: FitBudget(epochs=14, patience=4, batch_items=4, learning_rate=2e-3)
     )
     aligning: FitBudget = field(
-        default_factory=lambda: FitBudget(epochs=12, patience=4, batch_items=8, learning_rate=3e-3)
+        default_factory=lambda: FitBudget(epochs=10, patience=4, batch_items=8, learning_rate=3e-3)
     )
     share: float = 0.25
 
@@ -90,8 +90,7 @@ class TextToSpeech(Task):
         """Score a tokenizer; see [`Task.run`][tokaudio.probes.tasks.base.Task.run]."""
         started = time.monotonic()
         session = _Session(self, source, options, runner)
-        found = session.references()
-        found |= session.learnt()
+        found = session.figures()
         measures = found.pop("tokens")
         main = next(iter(measures))
         seeds, asked = len(measures[main].seeds), len(options.seeds[:GENERATIVE_SEEDS])
@@ -120,37 +119,39 @@ class _Session:
         self.stage = task.stage(source)
         tested = set(self.stage.split.test)
         rows = [[scene.key, scene.texts[0], str(n in tested)] for n, scene in enumerate(self.stage.scenes)]
-        self.sounding = Sounding(source, self.stage, Panel.installed(JUDGES), runner, data_hash(rows))
+        self.sounding = Sounding(source, self.stage, Panel.installed(JUDGES), data_hash(rows))
+        self.config = repr((task, options.initial))
         texts = [letters(scene.texts[0]) for scene in self.stage.scenes]
         self.alphabet = sorted({letter for text in texts for letter in text})
         places = {letter: place for place, letter in enumerate(self.alphabet, start=1)}
         self.spelt = [[places[letter] for letter in text] for text in texts]
 
-    def references(self) -> dict[str, dict[str, Measure]]:
-        """Return all figures of the recordings themselves, and of these through the tokenizer."""
-        wanted = self.sounding.wanted()[0]
-        recording = self.sounding.of_scenes("recording", lambda sounds: sounds.wanted)
-        clean = self.sounding.of_codes("clean", 0, lambda: [[wanted.items[number]] for number in self.stage.split.test])
-        judged = {"recording": recording, "clean_tokens": clean}
-        return {name: self.sounding.measures({0: rows}) for name, rows in judged.items()}
-
-    def learnt(self) -> dict[str, dict[str, Measure]]:
-        """Return all figures of what models say, judged by the texts that they were given, and by those of others."""
-        seeds = self.options.seeds[:GENERATIVE_SEEDS]
-        judged: dict[str, dict[int, Array]] = {"tokens": {}, "shuffled_texts": {}}
-        for seed in seeds:
-            if seed != seeds[0] and self.runner.out_of_time:
-                break
-            config = repr((self.task, self.options.initial))
-            facts = {"inputs": self.sounding.tokens_name, "config": config, "data": self.sounding.data}
-            codes = self.runner.run(facts | {"purpose": "codes", "seed": seed}, partial(self._codes, facts, seed))
+    def figures(self) -> dict[str, dict[str, Measure]]:
+        """Return all figures of what models say, judged by their texts and by those of others, and of references."""
+        sounding, others = self.sounding, exchanged(self.stage.tested)
+        wanted = sounding.wanted()[0]
+        clean = [[wanted.items[number]] for number in self.stage.split.test]
+        runs = [("recording", 0, sounding.scenes_judged("recording", lambda sounds: sounds.wanted))]
+        runs += [("clean_tokens", 0, sounding.codes_judged("clean", 0, clean))]
+        for seed, codes in self._learnt().items():
             rows = [[one[:, one[0] != NO_CODE]] for one in codes]
-            others = exchanged(self.stage.tested)
-            judged["tokens"][seed] = self.sounding.of_codes("tokens", seed, partial(list, rows), config)
-            judged["shuffled_texts"][seed] = self.sounding.of_codes(
-                "shuffled", seed, partial(list, rows), config, against=others
-            )
-        return {name: self.sounding.measures(rows) for name, rows in judged.items()}
+            runs += [("tokens", seed, sounding.codes_judged("tokens", seed, rows, self.config))]
+            shuffled = sounding.codes_judged("shuffled", seed, rows, self.config, against=others)
+            runs += [("shuffled_texts", seed, shuffled)]
+        return sounding.measured(self.runner, runs)
+
+    def _learnt(self) -> dict[int, Array]:
+        """Return codes of what models say of the test texts, by seed; of as many seeds as there is time for."""
+        facts = {"inputs": self.sounding.tokens_name, "config": self.config, "data": self.sounding.data}
+        durations = self.runner.run(facts | {"purpose": "durations"}, self._durations)
+        self.sounding.heard()  # before runs part, so that each need not make it for itself
+        seeds, found = self.options.seeds[:GENERATIVE_SEEDS], dict[int, Array]()
+        for some in [list(seeds[:1]), *self.runner.in_time(seeds[1:])]:
+            runs = [
+                (facts | {"purpose": "codes", "seed": seed}, partial(self._codes, durations, seed)) for seed in some
+            ]
+            found |= dict(zip(some, self.runner.run_all(runs), strict=True))
+        return found
 
     def _durations(self) -> Array:
         split, task = self.stage.split, self.task
@@ -168,9 +169,8 @@ class _Session:
             )
         return filled(found, 0)
 
-    def _codes(self, facts: dict[str, str], seed: int) -> Array:
+    def _codes(self, durations: Array, seed: int) -> Array:
         """Fit a model, and return the codes of what it says of the test texts `[scenes, K, T]`."""
-        durations = self.runner.run(facts | {"purpose": "durations"}, self._durations)
         split, wanted, prompts = self.stage.split, self.sounding.wanted()[0], self.sounding.heard()
         tables = self.sounding.tables() if self.options.initial == "codebooks" else None
         with seeded(seed):

@@ -31,7 +31,7 @@ from tokaudio.probes.generative.staging import Stage, in_noise, in_pairs, record
 from tokaudio.probes.models.fitting import FitBudget, bucketed, fit, seeded
 from tokaudio.probes.models.inputs import CodeInputs, Inputs, front_of
 from tokaudio.probes.results import TaskResult
-from tokaudio.probes.runs import Runner
+from tokaudio.probes.runs import Run, Runner
 from tokaudio.probes.tasks.base import Task, TaskOptions, data_hash
 
 Array = NDArray[Any]
@@ -61,13 +61,16 @@ class Unmixing(Task):
     needs: str
     axis: str = "generative"
     budget: FitBudget = field(
-        default_factory=lambda: FitBudget(epochs=10, patience=3, batch_items=8, learning_rate=2e-3)
+        default_factory=lambda: FitBudget(epochs=6, patience=3, batch_items=8, learning_rate=2e-3)
     )
     share: float = 0.25
 
     def takes(self, recording: Recording) -> bool:
-        """Return whether it is known who speaks; of mixtures that are recordings, also what they were made of."""
-        return recording.speaker is not None and ("keyword" not in recording.facts)
+        """Return whether it is known who speaks, or it is noise that speech may be mixed with."""
+        return self._is_noise(recording) or (recording.speaker is not None and "keyword" not in recording.facts)
+
+    def _is_noise(self, recording: Recording) -> bool:
+        return len(self.columns) == 1 and "noise" in recording.facts
 
     def runs(self, options: TaskOptions) -> int:
         """Return how many runs there are to do."""
@@ -79,16 +82,16 @@ class Unmixing(Task):
         mixed = [number for number in chosen if all(name in source.recordings[number].facts for name in self.columns)]
         if mixed:
             return staged(source, mixed, recorded(source, self.columns))
-        return staged(source, chosen, (in_noise if len(self.columns) == 1 else in_pairs)(source))
+        noises = [number for number in chosen if self._is_noise(source.recordings[number])]
+        speech = [number for number in chosen if number not in set(noises)]
+        return staged(source, speech, in_noise(source, noises) if len(self.columns) == 1 else in_pairs(source))
 
     def run(self, source: Extraction, options: TaskOptions, runner: Runner) -> TaskResult:
         """Score a tokenizer; see [`Task.run`][tokaudio.probes.tasks.base.Task.run]."""
         started = time.monotonic()
         session = _Session(self, source, options, runner)
-        found = session.references()
-        said = session.learnt()
-        measures = said.pop("tokens")
-        found |= said
+        found = session.figures()
+        measures = found.pop("tokens")
         main = JUDGES[0]
         return TaskResult(
             task=self.name,
@@ -117,45 +120,48 @@ class _Session:
             raise ProbeError(one_line(task.name, "mixtures are of different numbers of sounds", "give ones of as many"))
         tested = set(self.stage.split.test)
         rows = [[scene.key, str(number in tested)] for number, scene in enumerate(self.stage.scenes)]
-        self.sounding = Sounding(source, self.stage, Panel.installed(JUDGES), runner, data_hash(rows))
+        self.sounding = Sounding(source, self.stage, Panel.installed(JUDGES), data_hash(rows))
+        self.tables = options.initial == "codebooks"
+        self.config = repr((task.budget, task.share, options.fusion, options.trainable, self.tables))
 
-    def references(self) -> dict[str, dict[str, Measure]]:
-        """Return all figures of what is heard, of that through the tokenizer, and of what is wanted through it."""
-        sounding, split = self.sounding, self.stage.split
+    def figures(self) -> dict[str, dict[str, Measure]]:
+        """Return all figures: of models that read tokens, of the one that reads vectors, and of references."""
+        said = self._learnt()
+        runs = [(name, 0, run) for name, run in self._references().items()]
+        for (name, seed), codes in said.items():
+            rows = [[one[:, one[0] != NO_CODE] for one in scene] for scene in codes]
+            runs.append((name, seed, self.sounding.codes_judged(name, seed, rows, self.config)))
+        return self.sounding.measured(self.runner, runs)
+
+    def _references(self) -> dict[str, Run]:
+        """Return what has the mixture judged, the mixture through the tokenizer, and what is wanted through it."""
+        sounding, test = self.sounding, self.stage.split.test
         heard, wanted = sounding.heard(), sounding.wanted()
         count = len(wanted)
-        judged = {
-            "input": sounding.of_scenes("input", lambda sounds: [sounds.heard] * count),
-            "input_tokens": sounding.of_codes("input", 0, lambda: [[heard.items[n]] * count for n in split.test]),
-            "clean_tokens": sounding.of_codes(
-                "clean", 0, lambda: [[one.items[number] for one in wanted] for number in split.test]
-            ),
+        clean = [[one.items[number] for one in wanted] for number in test]
+        return {
+            "input": sounding.scenes_judged("input", lambda sounds: [sounds.heard] * count),
+            "input_tokens": sounding.codes_judged("input", 0, [[heard.items[number]] * count for number in test]),
+            "clean_tokens": sounding.codes_judged("clean", 0, clean),
         }
-        return {name: sounding.measures({0: rows}) for name, rows in judged.items()}
 
-    def learnt(self) -> dict[str, dict[str, Measure]]:
-        """Return all figures of models that read tokens, or the vectors before quantization."""
+    def _learnt(self) -> dict[tuple[str, int], Array]:
+        """Return codes of the test scenes, by what was read and seed; of as many seeds as there is time for."""
+        codes, vectors = self.sounding.heard(tables=self.tables), self.sounding.features()
         seeds = self.options.seeds[:GENERATIVE_SEEDS]
-        tables = self.options.initial == "codebooks"
-        codes = self.sounding.heard(tables=tables)
-        judged: dict[str, dict[int, Array]] = {"tokens": {}, "continuous": {}}
-        for seed in seeds:
-            if seed != seeds[0] and self.runner.out_of_time:
-                break
-            for name in ("tokens", "continuous") if seed == seeds[0] else ("tokens",):
-                inputs: Inputs = codes if name == "tokens" else self.sounding.features()
-                judged[name][seed] = self._run(inputs, seed, tables)
-        return {name: self.sounding.measures(rows) for name, rows in judged.items()}
+        found = {}
+        first: list[tuple[Inputs, int]] = [(codes, seeds[0]), (vectors, seeds[0])]
+        for some in [first, *self.runner.in_time([(codes, seed) for seed in seeds[1:]])]:
+            runs = [(self._facts(inputs, seed), partial(self._codes, inputs, seed)) for inputs, seed in some]
+            for (inputs, seed), rows in zip(some, self.runner.run_all(runs), strict=True):
+                found[inputs.name, seed] = rows
+        return found
 
-    def _run(self, inputs: Inputs, seed: int, tables: bool) -> Array:
-        config = repr((self.task.budget, self.task.share, self.options.fusion, self.options.trainable, tables))
+    def _facts(self, inputs: Inputs, seed: int) -> dict[str, Any]:
         name = f"{inputs.name}-{self.sounding.tokens_name}"
-        facts = {"purpose": "codes", "inputs": name, "config": config, "data": self.sounding.data, "seed": seed}
-        codes = self.runner.run(facts, partial(self._codes, inputs, seed, tables))
-        rows = [[one[:, one[0] != NO_CODE] for one in scene] for scene in codes]
-        return self.sounding.of_codes(inputs.name, seed, partial(list, rows), config)
+        return {"purpose": "codes", "inputs": name, "config": self.config, "data": self.sounding.data, "seed": seed}
 
-    def _codes(self, inputs: Inputs, seed: int, tables: bool) -> Array:
+    def _codes(self, inputs: Inputs, seed: int) -> Array:
         """Fit a model, and return the codes it predicts of the test scenes `[scenes, sources, K, T]`."""
         split, wanted = self.stage.split, self.sounding.wanted()
         with seeded(seed):
@@ -164,7 +170,7 @@ class _Session:
                 wanted,
                 split.train,
                 fusion=self.options.fusion,
-                tables=self.sounding.tables() if tables else None,
+                tables=self.sounding.tables() if self.tables else None,
             )
             model.share = self.task.share
 
