@@ -25,6 +25,7 @@ from results import machine_line, write_section
 
 from tokaudio import Tokenizer
 from tokaudio.errors import MissingDependencyError
+from tokaudio.probes.chance import holm
 from tokaudio.probes.data.caching import default_cache
 from tokaudio.probes.data.quick_data import read_data
 from tokaudio.probes.evidence import Measure
@@ -35,6 +36,7 @@ from tokaudio.probes.suite import QUICK_TASKS, ProbeOptions, cores, probe
 from tokaudio.probes.tasks import TaskOptions
 
 SHIPPED = ("mini-codec", "mini-semantic", "mini-hybrid", "mini-bands")
+COMPARED = (*SHIPPED, "whisper-kmeans")
 SETS = 5
 
 
@@ -118,43 +120,25 @@ def findings_section(results: Sequence[ProbeResults]) -> str:
         "the sign is turned, so that more is always better.",
         "",
     ]
-    kinds = {name: by_name[name].kind for name in SHIPPED if name in by_name}
-    rows = [
-        (task, pair, measures[0], measures[1])
-        for task in QUICK_TASKS
-        for pair, measures in _pairs(by_name, task, kinds).items()
-    ]
     body += ["| task | first | second | difference | declared |", "|---|---|---|---|---|"]
     for task in QUICK_TASKS:
-        own = [row for row in rows if row[0] == task]
-        found = [difference(first, second) for _, _, first, second in own]
-        order = sorted(range(len(own)), key=lambda number: found[number].p_value)
-        worst = 0.0
-        declared = set()
-        for place, number in enumerate(order):
-            worst = max(worst, (len(own) - place) * found[number].p_value)
-            if worst <= 0.05:
-                declared.add(number)
-        for number, (_, (one, other), first, _) in enumerate(own):
+        pairs = _pairs(by_name, task)
+        found = [difference(first, second) for first, second in pairs.values()]
+        declared = [p_value <= 0.05 for p_value in holm([one.p_value for one in found])]
+        for ((one, other), (first, _)), told, sure in zip(pairs.items(), found, declared, strict=True):
             scale = first.about.scale * (1 if first.about.higher_is_better else -1)
-            low, high = sorted((scale * found[number].interval.low, scale * found[number].interval.high))
-            body.append(
-                f"| {task} | {one} | {other} | {scale * found[number].interval.value:+.1f} ({low:+.1f} to {high:+.1f}) "
-                f"| {'yes' if number in declared else 'no'} |"
-            )
+            low, high = sorted((scale * told.interval.low, scale * told.interval.high))
+            cells = [task, one, other, f"{scale * told.interval.value:+.1f} ({low:+.1f} to {high:+.1f})"]
+            body.append(f"| {' | '.join(cells)} | {'yes' if sure else 'no'} |")
     return "\n".join(body)
 
 
-def _pairs(
-    by_name: dict[str, ProbeResults], task: str, kinds: dict[str, str]
-) -> dict[tuple[str, str], tuple[Measure, Measure]]:
-    """Return shipped tokenizers against each other, and the continuous vectors of all against their tokens."""
+def _pairs(by_name: dict[str, ProbeResults], task: str) -> dict[tuple[str, str], tuple[Measure, Measure]]:
+    """Return tokenizers against each other, and the continuous vectors of all against their tokens."""
     found = {}
-    for one, other in combinations(kinds, 2):
-        found[f"{one} ({kinds[one]})", f"{other} ({kinds[other]})"] = (
-            by_name[one].task(task).measure,
-            by_name[other].task(task).measure,
-        )
+    for one, other in combinations([name for name in COMPARED if name in by_name], 2):
+        names = tuple(f"{name} ({by_name[name].kind})" for name in (one, other))
+        found[names[0], names[1]] = (by_name[one].task(task).measure, by_name[other].task(task).measure)
     for name, results in by_name.items():
         result = results.task(task)
         found[f"{name}, continuous", f"{name}, tokens"] = (result.references["continuous"], result.measure)
