@@ -1,7 +1,8 @@
 """Does a process stay small that goes through very many files? `python benchmarks/corpus_soak.py [--files N]`.
 
 Files of one second go through a whole job in this process (`workers=0`), with its memory, its open files and its
-seconds of CPU looked at 200 times on the way. `--log FILE` keeps what was seen as lines of JSON.
+seconds of CPU looked at every 500 files. With `--tokenizer loudness`, a toy takes the place of the model, so that what
+is left is the pipeline. `--report LOG ...` writes the section from logs, also of a run that was cut off.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ import numpy as np
 from corpus_clips import write_clips
 from results import machine_line, write_section
 
+from tests.corpus.toy import loudness
 from tokaudio.corpus.engines.local import encode_corpus
 from tokaudio.corpus.options import EncodeOptions
 from tokaudio.corpus.plan import Sharding
 from tokaudio.corpus.tokenize_batch import TokenizeBatch
 
-LOOKS = 200
+EVERY = 500
 
 
 @dataclass(frozen=True)
@@ -55,26 +57,23 @@ def pace(samples: list[Sample]) -> float:
     return speed(samples[-1 - tenth], samples[-1]) / speed(samples[tenth], samples[2 * tenth])
 
 
-def soak(folder: Path, tokenize: TokenizeBatch, files: int, log: Path | None) -> list[Sample]:
-    """Encode so many files, and return what was seen."""
+def soak(folder: Path, tokenize: TokenizeBatch, files: int, log: Path) -> None:
+    """Encode so many files, and log what is seen."""
     source = write_clips(folder / "clips", files, 1.0)
-    samples: list[Sample] = []
-    done, every = 0, max(files // LOOKS, 1)
+    done = looked = 0
 
     def tell(line: str, inputs: int, seconds: float) -> None:
-        nonlocal done
+        nonlocal done, looked
         done += inputs
-        if done // every > len(samples):
-            samples.append(look(done))
-            if log is not None:
-                with log.open("a") as stream:
-                    stream.write(json.dumps(asdict(samples[-1])) + "\n")
+        if done >= looked + EVERY:
+            looked = done
+            with log.open("a") as stream:
+                stream.write(json.dumps(asdict(look(done))) + "\n")
 
-    sharding = Sharding(seconds=300.0, items=500)
-    summary = encode_corpus(source, folder / "out", EncodeOptions(tokenize, sharding=sharding), workers=0, tell=tell)
+    options = EncodeOptions(tokenize, sharding=Sharding(seconds=300.0, items=500))
+    summary = encode_corpus(source, folder / "out", options, workers=0, tell=tell)
     if summary.ok != files:
         raise SystemExit(f"{summary.ok} of {files} files were encoded")
-    return samples
 
 
 def look(inputs: int) -> Sample:
@@ -84,21 +83,29 @@ def look(inputs: int) -> Sample:
     return Sample(inputs, held, len(os.listdir("/proc/self/fd")), time.process_time())  # noqa: PTH208
 
 
-def report(tokenizer: str, samples: list[Sample]) -> str:
-    """Return the section of RESULTS.md."""
-    shown = [samples[round(i * (len(samples) - 1) / 10)] for i in range(11)]
-    opened = [one.descriptors for one in samples]
+def report(runs: dict[str, list[Sample]]) -> str:
+    """Return the section of RESULTS.md, of runs by the name of their tokenizer."""
     lines = ["## Corpora: very many files", "", machine_line(("torch", "pyarrow"), threads=1), ""]
-    lines += [f"Files of one second, {tokenizer}, Parquet shards of 300, in one process.", ""]
-    lines += ["| files | resident MiB | open files | CPU seconds |", "|---:|---:|---:|---:|"]
-    lines += [f"| {s.inputs:,} | {s.kib / 1024:.0f} | {s.descriptors} | {s.seconds:.0f} |" for s in shown]
-    lines += [
-        "",
-        f"Memory by a line through all {len(samples)} looks after the first tenth: {slope(samples):+.2f} MB per 10,000 "
-        f"files; {min(opened)} to {max(opened)} open files; speed of the last tenth {pace(samples):.0%} "
-        "of that of the second, by CPU seconds.",
-    ]
+    lines += ["Files of one second, in Parquet shards of 300, by one process.", ""]
+    lines += ["| tokenizer | files | resident MiB | open files | CPU seconds |", "|---|---:|---:|---:|---:|"]
+    for name, samples in runs.items():
+        for one in [samples[round(i * (len(samples) - 1) / 5)] for i in range(6)]:
+            cells = (name, f"{one.inputs:,}", f"{one.kib / 1024:.0f}", str(one.descriptors), f"{one.seconds:.0f}")
+            lines.append(f"| {' | '.join(cells)} |")
+    for name, samples in runs.items():
+        opened = [one.descriptors for one in samples]
+        lines += [
+            "",
+            f"{name}: by a line through all {len(samples)} looks after the first tenth, {slope(samples):+.2f} MB of "
+            f"memory per 10,000 files; {min(opened)} to {max(opened)} open files; speed of the last tenth "
+            f"{pace(samples):.0%} of that of the second, by CPU seconds.",
+        ]
     return "\n".join(lines)
+
+
+def read_log(log: Path) -> list[Sample]:
+    """Return what was seen."""
+    return [Sample(**json.loads(line)) for line in log.read_text().splitlines()]
 
 
 def main() -> int:
@@ -106,11 +113,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tokenizer", default="mini-codec")
     parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--log", type=Path)
+    parser.add_argument("--log", type=Path, help="default: TOKENIZER.jsonl in a temporary folder")
+    parser.add_argument("--report", type=Path, nargs="*", metavar="LOG", help="named after their tokenizers")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        samples = soak(Path(name), TokenizeBatch(given.tokenizer), given.files, given.log)
-    write_section("corpus-soak", report(given.tokenizer, samples))
+        logs = given.report
+        if logs is None:
+            logs = [given.log or Path(name, f"{given.tokenizer}.jsonl")]
+            tokenize = loudness() if given.tokenizer == "loudness" else TokenizeBatch(given.tokenizer)
+            soak(Path(name), tokenize, given.files, logs[0])
+        write_section("corpus-soak", report({log.stem: read_log(log) for log in logs}))
     return 0
 
 

@@ -31,7 +31,8 @@ def test_encode_says_what_it_did(cli: Cli, tmp_path: Path, done: Path) -> None:
     assert told.code == 1
     assert told.failure == f"tokaudio: {done}/in/bad.wav: the file is empty; record or copy it again"
     assert told.out.startswith(f"{tmp_path}/out: 6 of 7 inputs in 3 shards, 0.000")
-    assert told.out.rstrip().endswith(f"1 failed (see {tmp_path}/out/.tokaudio/failed.jsonl)")
+    see = f"(see {tmp_path}/out/.tokaudio/failed.jsonl; --retry-failed tries them again)"
+    assert told.out.rstrip().endswith(f"1 failed {see}")
     assert tree(tmp_path / "out") == tree(done / "out")
     again = json.loads(cli(*arguments, "-o", tmp_path / "out", "--json").out)
     assert (again["listed"], again["ok"], again["failed"], again["skipped"]) == (7, 6, 1, 0)
@@ -99,3 +100,10 @@ def test_progress_says_how_long_it_will_take(
     assert lines[0].startswith("tokaudio: 2 of 7 inputs, ") and lines[0].endswith(" left")
     assert lines[1] == "tokaudio: a.wav: is bad; mend it"
     assert [clock(seconds) for seconds in (0, 59.6, 3600)] == ["0:00", "1:00", "1:00:00"]
+
+
+def test_a_converted_dataset_is_told_from_a_corpus(tmp_path: Path, cli: Cli, done: Path) -> None:
+    cli("corpus", "convert", done / "out", tmp_path / "npz", "--to", "npz")
+    for command in ("verify", "stats"):
+        failure = cli("corpus", command, tmp_path / "npz").failure
+        assert failure.endswith("was converted, and has neither journal nor hashes; give the folder of corpus encode")

@@ -10,4 +10,31 @@ OUT/.tokaudio/failed.jsonl     inputs that could not be encoded, a manifest of i
 OUT/.tokaudio/lock             empty, held byte by byte
 """
 
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tokaudio.errors import CorpusError, one_line
+from tokaudio.storage.dataset_info import FILE_NAME
+
 META, MARKER = ".tokaudio", "_SUCCESS"
+
+
+def require_corpus(folder: str | os.PathLike[str]) -> Path:
+    """Return the folder of a job, finished or not.
+
+    Raises:
+        CorpusError: if it is none.
+
+    Example:
+        >>> require_corpus("nowhere")
+        Traceback (most recent call last):
+        tokaudio.errors.CorpusError: nowhere: holds no corpus; give the folder of corpus encode
+    """
+    out = Path(folder)
+    if not (out / META).is_dir() and not (out / MARKER).exists():
+        converted = (out / FILE_NAME).exists()
+        problem = "was converted, and has neither journal nor hashes" if converted else "holds no corpus"
+        raise CorpusError(one_line(folder, problem, "give the folder of corpus encode"))
+    return out

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokaudio.atomic import Step, atomic_stream, atomic_write, output_error
-from tokaudio.corpus.folder import MARKER, META
+from tokaudio.corpus.folder import MARKER, META, require_corpus
 from tokaudio.corpus.inputs import list_inputs
 from tokaudio.corpus.journal import Journal
 from tokaudio.corpus.locks import Locks
@@ -101,9 +101,7 @@ class Job:
             CorpusError: if there is none, or its plan is damaged.
             OutputError: if it cannot be written to.
         """
-        out, step = Path(folder), step or _go_on
-        if not (out / META).is_dir():
-            raise CorpusError(one_line(folder, "holds no corpus", "give the folder of corpus encode"))
+        out, step = require_corpus(folder), step or _go_on
         plan = ShardPlan.open(out / META / "plan.jsonl")
         if not (root and source):
             record = read_record(out)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tokaudio.corpus.finishing import Summary, read_marker
-from tokaudio.corpus.folder import META
+from tokaudio.corpus.folder import META, require_corpus
 from tokaudio.corpus.journal import Journal
 from tokaudio.corpus.shards import corpus_format, shard_name
 from tokaudio.storage.dataset_info import read_info
@@ -85,10 +84,10 @@ def corpus_statistics(folder: str | os.PathLike[str], *, tell: Callable[[int], N
         tell: is told the number of every shard that has been read.
 
     Raises:
-        CorpusError: if the corpus is not finished or its marker is damaged.
+        CorpusError: if there is no corpus, it is not finished, or its marker is damaged.
         TokensError: if a shard is damaged.
     """
-    out = Path(folder)
+    out = require_corpus(folder)
     marker = read_marker(out)
     info, form = read_info(out), corpus_format(marker["job"]["options"]["format"])
     counts = [np.zeros(size, np.int64) for size in info.spec.codebook_sizes]

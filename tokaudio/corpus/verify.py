@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tokaudio.corpus.finishing import read_marker
-from tokaudio.corpus.folder import MARKER, META
+from tokaudio.corpus.folder import MARKER, META, require_corpus
 from tokaudio.corpus.journal import Journal, ShardRecord
 from tokaudio.corpus.shards import corpus_format, shard_name
 from tokaudio.digests import sha256_of
@@ -62,9 +62,7 @@ def verify_corpus(folder: str | os.PathLike[str], *, tell: Callable[[str], None]
     Raises:
         CorpusError: if there is no corpus.
     """
-    out = Path(folder)
-    if not (out / META).is_dir() and not (out / MARKER).exists():
-        raise CorpusError(f"{os.fspath(folder)}: holds no corpus; give the folder of corpus encode")
+    out = require_corpus(folder)
     findings: list[Finding] = []
     try:
         marker: dict[str, Any] | None = read_marker(out)

@@ -35,6 +35,7 @@ def convert(  # noqa: PLR0917 - typer reads options from parameters
     debug: options.Debug = False,
 ) -> int:
     """Write a corpus in another format, shard by shard."""
+    from tokaudio.cli.corpus.telling import counted
     from tokaudio.cli.report import emit, emit_json
     from tokaudio.cli.signals import orderly
     from tokaudio.corpus.converting import convert_corpus
@@ -45,6 +46,6 @@ def convert(  # noqa: PLR0917 - typer reads options from parameters
         emit_json(asdict(found))
     elif not quiet:
         lost = f"; without {', '.join(found.dropped)}" if found.dropped else ""
-        size = f"{found.shards:,} shards, {found.rows:,} rows, {found.hours:,.4g} hours, {found.bytes:,} bytes"
-        emit(f"{target}: {size}{lost}")
+        held = f"{counted(found.shards, 'shard')}, {counted(found.rows, 'row')}"
+        emit(f"{target}: {held}, {found.hours:,.4g} hours, {found.bytes:,} bytes{lost}")
     return DONE

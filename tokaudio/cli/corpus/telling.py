@@ -90,10 +90,20 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things.
+
+    Example:
+        >>> counted(1, "shard"), counted(1_200, "shard")
+        ('1 shard', '1,200 shards')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def said(summary: Summary, teller: Teller, output: str) -> str:
     """Return the line that a job ends with."""
     parts = [
-        f"{output}: {summary.ok:,} of {summary.listed:,} inputs in {summary.shards:,} shards",
+        f"{output}: {summary.ok:,} of {summary.listed:,} inputs in {counted(summary.shards, 'shard')}",
         f"{summary.hours:.4g} h",
         f"{summary.frames:,} frames",
         f"{summary.bytes / 1e6:,.3g} MB",
@@ -102,5 +112,6 @@ def said(summary: Summary, teller: Teller, output: str) -> str:
         parts.append(f"{teller.seconds / max(teller.elapsed, 1e-9):.3g}x real time")
     if summary.skipped:
         parts.append(f"{summary.skipped:,} listed twice")
-    parts.append(f"{summary.failed:,} failed" + (f" (see {output}/.tokaudio/failed.jsonl)" if summary.failed else ""))
+    see = f" (see {output}/.tokaudio/failed.jsonl; --retry-failed tries them again)" if summary.failed else ""
+    parts.append(f"{summary.failed:,} failed{see}")
     return ", ".join(parts)

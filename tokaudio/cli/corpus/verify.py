@@ -29,6 +29,7 @@ def verify(  # noqa: PLR0917 - typer reads options from parameters
     debug: options.Debug = False,
 ) -> int:
     """Check every file of a corpus against the SHA-256 that was written with it."""
+    from tokaudio.cli.corpus.telling import counted
     from tokaudio.cli.report import emit, emit_json
     from tokaudio.cli.signals import orderly, say_when_interrupted
     from tokaudio.corpus.verify import verify_corpus
@@ -37,7 +38,7 @@ def verify(  # noqa: PLR0917 - typer reads options from parameters
     document: dict[str, object] = {"findings": [asdict(finding) for finding in findings]}
     for finding in findings:
         emit(f"tokaudio: {Path(folder, finding.name)}{str(finding).removeprefix(finding.name)}", sys.stderr)
-    code, words = (SOME_FAILED, f"{len(findings)} files are not as written") if findings else (DONE, "")
+    code, words = (SOME_FAILED, f"not as written: {counted(len(findings), 'file')}") if findings else (DONE, "")
     if findings and repair:
         from tokaudio.corpus.repair import repair_corpus
 
@@ -48,7 +49,8 @@ def verify(  # noqa: PLR0917 - typer reads options from parameters
         code, words = (SOME_FAILED, "cannot be repaired") if left else (DONE, "")
         document |= {"shards": list(repaired.shards), "removed": list(repaired.removed)}
         if not left:
-            words = f"repaired: {len(repaired.shards)} shards encoded again, {len(repaired.removed)} files removed"
+            again, removed = counted(len(repaired.shards), "shard"), counted(len(repaired.removed), "file")
+            words = f"repaired: {again} encoded again, {removed} removed"
     if as_json:
         emit_json(document | {"intact": code == DONE})
     elif not quiet:
