@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import torch
 
+from tests.analysis.tones import LEVELS, ToneTokenizer
 from tokaudio import Tokenizer
 from tokaudio.analysis import sound_measures
 from tokaudio.analysis.codes import code_measures
@@ -42,23 +43,25 @@ def codes_of(codec: Tokenizer) -> Any:
     return codec.encode(torch.from_numpy(NOISE)).numpy()[0]
 
 
-def test_files_and_clips_say_the_same(tmp_path: Path, codec: Tokenizer) -> None:
+def test_files_and_clips_say_the_same(tmp_path: Path) -> None:
+    codec = ToneTokenizer()
     soundfile.write(tmp_path / "a.wav", NOISE, 16_000, subtype="FLOAT")
     found = []
     for sound in (Recording(tmp_path / "a.wav", "a"), Clip(NOISE, 16_000, "a")):
         measures = SoundMeasures(codec, seconds=5)
-        measures.add(sound, codes_of(codec), pitch=np.full(50, 120.0), phones=np.arange(50) % 2)
+        measures.add(sound, codes_of(codec), pitch=np.full(100, 120.0), phones=np.arange(100) % 2)
         sections, notes = measures.finish(["a", "b"])
         assert not notes and [name for name, one in sections.items() if one is None] == ["swaps"]
         found.append({name: section.to_dict() for name, section in sections.items() if section})
     assert found[0] == found[1]
     first = found[0]["prototypes"]["codebooks"][0][0]
     assert first["pitch"] == pytest.approx(120, rel=0.01) and first["phones"][0][0] in "ab"
-    assert len(found[0]["maps"]["rows"][0]["points"]) == 1024
+    assert len(found[0]["maps"]["rows"][0]["points"]) == LEVELS
     assert found[0]["neighbours"]["rows"][0]["of"][0] == first["code"]
 
 
-def test_a_budget_of_seconds_ends_what_takes_long(codec: Tokenizer) -> None:
+def test_a_budget_of_seconds_ends_what_takes_long() -> None:
+    codec = ToneTokenizer()
     measures = SoundMeasures(codec, seconds=1.5)
     for _ in range(4):
         measures.add(Clip(NOISE, 16_000, "a"), codes_of(codec))
@@ -97,7 +100,8 @@ def test_large_and_unlike_codebooks_are_not_drawn(codec: Tokenizer, monkeypatch:
     assert sections["maps"] is None and "there is not one table for each of them" in notes[-1]
 
 
-def test_swaps_and_held_codes_stand_beside(codec: Tokenizer) -> None:
+def test_swaps_and_held_codes_stand_beside() -> None:
+    codec = ToneTokenizer()
     swaps = SwapMeter(codec, pairs=1, voice=lambda sound, rate: [float(np.abs(sound).mean()), 0.01])
     measures = SoundMeasures(codec, seconds=0.5, swaps=swaps)
     long = np.concatenate([NOISE, NOISE])
@@ -107,7 +111,9 @@ def test_swaps_and_held_codes_stand_beside(codec: Tokenizer) -> None:
     sections, notes = measures.finish()
     assert sections["swaps"].to_dict()["pairs"] == 1  # type: ignore[union-attr]
     assert notes == ["Who speaks is not known: codebooks may have been swapped between sounds of one voice."]
-    assert measures.held is not None and len(measures.held.sounds) == 64
+    # Of all four tones, and of the two levels that there are.
+    assert measures.held is not None and {book for book, _ in measures.held.sounds} == {0, 1}
+    assert len(measures.held.sounds) == 2 + 4
     # Nothing to swap, and nothing to hold on to.
     lonely = SoundMeasures(codec, seconds=0, swaps=SwapMeter(codec, voice=lambda sound, rate: [1.0]))
     sections, notes = lonely.finish()

@@ -91,6 +91,8 @@ def test_too_little_audio_is_said_once_and_scores_stay_open() -> None:
     first, *others = document()["information"]
     page = report_page(document() | {"warning": warning, "information": [first | {"enough": False}, *others]})
     text = Whole(page).text
+    bare = report_page(document() | {"information": [one | {"enough": False} for one in (first, *others)]})
+    assert "Said by the first codebooks together" in text and "Said by the first codebooks" not in Whole(bare).text
     assert text.count(warning) == 1 and text.count("there was too little audio to tell") == 1
     assert "too little audio to tell, floor" in html.unescape(page)
     assert "there was too little audio to tell" not in Whole(report_page(document())).text

@@ -5,11 +5,11 @@ report_page(report.to_dict(), clips)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokaudio.analysis.codebook_report import FORMAT
-from tokaudio.analysis.pages.charts import HEIGHT, WIDTH
+from tokaudio.analysis.pages.charts import HEIGHT, WIDTH, Chart
 from tokaudio.analysis.pages.listening import clips_per_codebook
 from tokaudio.analysis.pages.report_charts import increment_chart, prefix_charts, rarefaction_chart, runs_chart
 from tokaudio.analysis.pages.report_maps import band_map, redundancy_map, robustness_map, role_map
@@ -65,7 +65,7 @@ def report_page(
         "rarefaction_chart": found["rarefaction"] and rarefaction_chart(found["rarefaction"]["rows"]),
         "runs_chart": found["runs"] and runs_chart(found["runs"]),
         "redundancy_map": found["redundancy"] and redundancy_map(found["redundancy"]["pairs"]),
-        "increment_chart": found["incremental"] and increment_chart(found["incremental"]["rows"]),
+        "increment_chart": found["incremental"] and _increments(document["information"], found["incremental"]["rows"]),
         "prefix_charts": found["ablation"] and prefix_charts(found["ablation"]["prefixes"]),
         "band_map": found["ablation"] and band_map(found["ablation"]),
         "robustness_map": found["robustness"] and robustness_map(found["robustness"]["transforms"]),
@@ -80,6 +80,12 @@ def report_page(
         "height": HEIGHT,
     }
     return render("report.html.j2", values)
+
+
+def _increments(information: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Chart | None:
+    """Return what the first codebooks say together, of attributes that there was audio enough for."""
+    known = {one["attribute"] for one in information if one["enough"]}
+    return increment_chart([row for row in rows if row["attribute"] in known])
 
 
 def _named(clips: Mapping[tuple[int, int], str] | None) -> dict[str, str]:
