@@ -19,6 +19,7 @@ from tokaudio.probes.tasks.classification import Classification
 from tokaudio.probes.tasks.classification import _Session as Classes
 from tokaudio.probes.tasks.speaker_verification import _Session as Trials
 
+pytestmark = pytest.mark.timeout(3600)
 TWENTY = TaskOptions(seeds=(0,), reference_seeds=1, permutations=20)
 
 
