@@ -27,12 +27,13 @@ from tokaudio.probes.evidence import Measure
 from tokaudio.probes.results import ProbeResults, TaskResult, read_results, write_results
 from tokaudio.probes.statistics import interval
 from tokaudio.probes.suite import GENERATIVE_TASKS, ProbeOptions, probe
+from tokaudio.probes.tasks import TaskOptions
 
 NAMES = ("mini-codec", "mini-hybrid", "mini-semantic")
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "probes" / "generative.md"
 
 
-def probe_all(out: Path, cache: Path, names: Sequence[str], tasks: Sequence[str]) -> None:
+def probe_all(out: Path, cache: Path, names: Sequence[str], tasks: Sequence[str], seeds: int) -> None:
     """Probe what has no results yet, and say what it took."""
     out.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -40,7 +41,7 @@ def probe_all(out: Path, cache: Path, names: Sequence[str], tasks: Sequence[str]
         if path.exists():
             continue
         started, wall = time.process_time(), time.monotonic()
-        options = ProbeOptions(suite="generative", cache=cache)
+        options = ProbeOptions(suite="generative", task=TaskOptions(seeds=tuple(range(seeds))), cache=cache)
         found = probe(Tokenizer.from_pretrained(name), read_data("quick"), tasks, options=options)
         write_results(found, path)
         minutes = (time.process_time() - started) / 60, (time.monotonic() - wall) / 60
@@ -79,9 +80,13 @@ def _table(name: str, rows: Sequence[tuple[ProbeResults, TaskResult]]) -> str:
     for one, task in rows:
         lines += [
             "",
-            f"{one.tokenizer}, {len(task.measure.seeds)} seeds. " + " ".join(f"{note}." for note in task.notes),
+            f"{one.tokenizer}, {_counted(len(task.measure.seeds))}. " + " ".join(f"{note}." for note in task.notes),
         ]
     return "\n".join(lines)
+
+
+def _counted(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -108,10 +113,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=default_cache())
     parser.add_argument("--tokenizer", nargs="+", default=list(NAMES))
     parser.add_argument("--task", nargs="+", default=list(GENERATIVE_TASKS))
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--section", action="store_true", help="only write the tables")
     asked = parser.parse_args()
     if not asked.section:
-        probe_all(asked.out, asked.cache, asked.tokenizer, asked.task)
+        probe_all(asked.out, asked.cache, asked.tokenizer, asked.task, asked.seeds)
     results = [read_results(path) for path in sorted(asked.out.glob("*-generative.json"))]
     found = tables(results)
     write_section("generative", f"## Tasks that make sound\n\n{machine_line(threads=1)}\n\n{found}")

@@ -35,5 +35,5 @@ def test_tables_hold_every_score_and_reference() -> None:
     assert lines[4].startswith("| one | 0.500 (0.") and lines[4].endswith(") | 0.900 |  |")
     assert lines[5].endswith("|  | 0.200 |")
     assert "| tokenizer | dwer |" in lines and any(line.startswith("| one | 50.0 % (") for line in lines)
-    assert "one, 1 seeds. a sentence." in lines
+    assert "one, 1 seed. a sentence." in lines
     assert tables([]) == ""
