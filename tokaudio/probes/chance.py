@@ -127,12 +127,12 @@ def renaming_band(
     if not len(labels):
         raise ProbeError("no items were answered; give one at least")
     classes = int(max(predicted.max(), labels.max())) + 1
-    said = np.zeros((classes, classes))
-    np.add.at(said, (labels, predicted), 1 / len(labels))
+    said = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(said, (labels, predicted), 1)
     names = np.random.default_rng(seed).permuted(np.tile(np.arange(classes), (rounds, 1)), axis=1)
-    right = said[np.arange(classes), names].sum(axis=1).round(12)
+    right = said[np.arange(classes), names].sum(axis=1)
     low, high = np.quantile(right, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-    return float(low), float(high)
+    return float(low / len(labels)), float(high / len(labels))
 
 
 def require_level(level: float) -> None:
