@@ -275,6 +275,6 @@ def test_a_fifth_of_right_answers_leaves_both_bands() -> None:
         assert (said == labels).mean() > max(renaming_band(said, labels)[1], chance_band(1 / 20, 400)[1])
     # One answer for all is right as often as it must be, to the last bit.
     thirds = np.arange(54) % 18
-    assert renaming_band(np.zeros(54, dtype=int), thirds) == ((0 == thirds).mean(),) * 2
+    assert renaming_band(np.zeros(54, dtype=int), thirds) == ((thirds == 0).mean(),) * 2
     with pytest.raises(ProbeError, match="no items were answered"):
         renaming_band(labels[:0], labels[:0])
