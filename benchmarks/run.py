@@ -33,6 +33,7 @@ SCRIPTS = (
     "analysis_increments",
     "robustness",
     "probe_statistics",
+    "generative",
 )
 
 
