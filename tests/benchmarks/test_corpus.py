@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import corpus
@@ -52,3 +54,13 @@ def test_clips_are_as_many_and_as_long_as_asked_for(tmp_path: Path, monkeypatch:
     assert [file.name for file in files[:2]] == ["000000.wav", "000001.wav"] and len(files) == 12
     assert {(info.frames, info.samplerate) for info in map(soundfile.info, files)} == {(1_600, 16_000)}
     assert files[0].samefile(files[10]) and not files[0].samefile(files[1])
+
+
+def test_a_soak_is_told_by_its_log(tmp_path: Path) -> None:
+    samples = soak(2.5, 0.0)
+    log = tmp_path / "toy.jsonl"
+    log.write_text("".join(json.dumps(asdict(one), default=float) + "\n" for one in samples))
+    assert corpus_soak.read_log(log) == samples
+    text = corpus_soak.report({log.stem: samples})
+    assert "| toy | 100,000 | 317 | 9 | 1000 |" in text
+    assert "+2.50 MB of memory per 10,000 files; 9 to 9 open files; speed of the last tenth 100%" in text
