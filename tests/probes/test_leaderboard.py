@@ -102,3 +102,12 @@ def test_a_verification_task_has_its_bars() -> None:
     one = dataclasses.replace(task(), task="sv", axis="speaker", measure=voices, references={}, chance=0.5)
     page = leaderboard([results("a", (one,))], allow_missing=True).to_html()
     assert "equal error rate, lower is better" in page and page.count("<rect") == 1
+
+
+def test_a_note_that_does_not_hold_for_all_says_for_whom_it_does() -> None:
+    def noted(name: str, *notes: str) -> ProbeResults:
+        return results(name, (dataclasses.replace(task(), notes=notes),))
+
+    several = leaderboard([noted("a", "quiet rooms", "one seed"), noted("b", "quiet rooms"), noted("c", "quiet rooms")])
+    assert several.tables[0].notes == ("quiet rooms", "a: one seed")
+    assert leaderboard([noted("a", "one seed")]).tables[0].notes == ("a: one seed",)

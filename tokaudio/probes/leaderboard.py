@@ -179,7 +179,18 @@ def _table(pairs: Sequence[tuple[ProbeResults, TaskResult]], seed: int) -> TaskT
         chance=first.chance,
         entries=tuple(sorted(entries, key=lambda entry: entry.value, reverse=metric.higher_is_better)),
         compared=compared,
-        notes=tuple(dict.fromkeys(note for _, task in pairs for note in task.notes)),
+        notes=_notes(pairs),
+    )
+
+
+def _notes(pairs: Sequence[tuple[ProbeResults, TaskResult]]) -> tuple[str, ...]:
+    """Return the notes of results, each once; one that does not hold for all says for whom it does."""
+    owners: dict[str, list[str]] = {}
+    for one, task in pairs:
+        for note in task.notes:
+            owners.setdefault(note, []).append(one.tokenizer)
+    return tuple(
+        note if len(names) == len(pairs) > 1 else f"{', '.join(names)}: {note}" for note, names in owners.items()
     )
 
 
