@@ -12,7 +12,7 @@ from tests.docs.stages import Stage, setting
 
 @setting("docs/analysis/report.md")
 def _report(stage: Stage) -> None:
-    """Two recordings of two seconds, of which the names of phones and speakers are known, and two judges."""
+    """Two recordings of 1.6 seconds, of which the names of phones and speakers are known, and two judges."""
     Path("alignments").mkdir()
     rows = []
     for number, path in enumerate(sorted(Path("recordings").iterdir())):
@@ -20,8 +20,8 @@ def _report(stage: Stage) -> None:
         path.unlink()
         if number < 2:
             wav = path.with_suffix(".wav")
-            soundfile.write(wav, samples[: 2 * rate], rate)
-            marks = [f"{0.1 * (at + 1):.1f} 100 {'abc'[at % 3]}" for at in range(20)]
+            soundfile.write(wav, samples[: round(1.6 * rate)], rate)
+            marks = [f"{0.1 * (at + 1):.1f} 100 {'abc'[at % 3]}" for at in range(16)]
             Path("alignments", wav.with_suffix(".lab").name).write_text("\n".join(["#", *marks, ""]))
             rows.append(json.dumps({"path": str(wav), "speaker": f"speaker {number}"}) + "\n")
     Path("manifest.jsonl").write_text("".join(rows))

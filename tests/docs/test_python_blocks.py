@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from tests.docs import codecs, recordings, speech  # noqa: F401 - they register what their pages need
 from tests.docs.markdown import ROOT, blocks, name_of, pages
 from tests.docs.running import PageError, run_page
 from tests.docs.stages import SETTINGS, Stage, set_stage
 from tests.hub_server import Hub
+from tokaudio import Tokens
 
 # Pages that a test of their own runs, because more is asked of what they give.
 ELSEWHERE = {
@@ -34,7 +36,12 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path, hub: Hub, monkeypa
     stage = Stage(tmp_path / "scratch", hub, monkeypatch)
     stage.folder.mkdir()
     set_stage(page, stage)
-    run_page(page, stage.names)
+    names = run_page(page, stage.names)
+    tokens, sound = names.get("tokens"), names.get("sound")
+    if isinstance(tokens, Tokens):
+        assert len(tokens.codes.unique()) > 1
+    if isinstance(tokens, Tokens) and isinstance(sound, Tensor) and sound.ndim == 3:
+        assert sound.shape[2] == int(tokens.num_samples[0]) * tokens.spec.output_sample_rate // tokens.spec.sample_rate
 
 
 def test_what_is_set_up_is_set_up_for_pages() -> None:
