@@ -122,10 +122,9 @@ def _record(
     source: Extraction, done: Sequence[TaskResult], options: ProbeOptions, began: datetime.datetime, seconds: float
 ) -> ProbeResults:
     spec = source.spec
-    encoded = source.encode_seconds / source.encoded_seconds if source.encoded_seconds else None
     costs = Costs(
         parameters=parameter_count(source.tokenizer),
-        encode_real_time_factor=encoded,
+        encode_real_time_factor=source.encode_real_time_factor(),
         peak_memory_bytes=peak_memory_bytes(),
         bitrate_bps=spec.bitrate_bps,
         token_rate=float(spec.token_rate),

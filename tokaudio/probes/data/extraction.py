@@ -36,6 +36,7 @@ Array = NDArray[Any]
 Listener = Callable[[str, int, int], None]
 """Called with what is being extracted, how many recordings are done, and of how many."""
 MELS = 80
+_TIMED_CLIPS = 8
 
 
 class Extraction:
@@ -100,16 +101,22 @@ class Extraction:
 
     def codes(self, *, tables: bool = True) -> CodeInputs:
         """Return the tokenizer's codes, with its codebooks to start from if `tables`."""
-
-        def encode(samples: Tensor, rate: int) -> Array:
-            started = time.process_time()
-            tokens = self.tokenizer.encode(samples, rate, num_codebooks=self.num_codebooks)
-            self.encode_seconds += time.process_time() - started
-            self.encoded_seconds += samples.shape[1] / rate
-            return _codes(tokens)
-
-        rows = self._each("codes", f"{self.tokenizer.fingerprint}-codes-{self.num_codebooks}", encode)
+        rows = self._each("codes", f"{self.tokenizer.fingerprint}-codes-{self.num_codebooks}", self._encode)
         return CodeInputs("tokens", rows, self.spec.codebook_sizes, self._tables(self.tokenizer) if tables else None)
+
+    def _encode(self, samples: Tensor, rate: int) -> Array:
+        started = time.process_time()
+        tokens = self.tokenizer.encode(samples, rate, num_codebooks=self.num_codebooks)
+        self.encode_seconds += time.process_time() - started
+        self.encoded_seconds += samples.shape[1] / rate
+        return _codes(tokens)
+
+    def encode_real_time_factor(self) -> float:
+        """Return how many seconds of CPU a second of audio takes to encode; of a few clips, if all codes were kept."""
+        if not self.encoded_seconds:
+            for recording in self.recordings[:_TIMED_CLIPS]:
+                self._encode(*_samples(recording))
+        return self.encode_seconds / max(self.encoded_seconds, 1e-9)
 
     def features(self) -> VectorInputs:
         """Return the tokenizer's vectors before quantization."""
