@@ -88,7 +88,7 @@ def scores_section(board: Leaderboard) -> str:
         "",
         machine_line(("torch",), threads=1),
         f"{tables[0].probe}; {len(next(iter(by_name.values())).tasks[0].measure.seeds)} seeds. Tokens with their "
-        "95 % interval over speakers and seeds; below it the same tokenizer's vectors before quantization. Equal error "
+        "95 % interval over speakers and seeds; below them the same encoder without quantization. Equal error "
         "rates: less is better. Voices are synthetic and English; of the ten that are tested, shipped tokenizers heard "
         "six in training, without labels. Made by `python benchmarks/leaderboard.py`.",
         "",
