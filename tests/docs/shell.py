@@ -10,6 +10,7 @@ from tests.docs.markdown import ROOT, Block, blocks
 
 _SHELLS = ("bash", "sh", "shell", "console")
 _SEPARATORS = {"|", "||", "&&", "&", ";"}
+_RUNS = re.compile(r"(^|[;&|$] *|\bdo )tokaudio ", flags=re.MULTILINE)
 _SYNTAX = re.compile(r"^(for|while|if|case|function|do|done)\b|\$\(|\$\w|`|<<")
 
 
@@ -52,8 +53,8 @@ def mentions(page: str) -> list[Command]:
 
 def _lines(block: Block) -> list[tuple[int, str]]:
     """Return the logical lines of a block that are commands, with the numbers of their first lines."""
-    if block.language not in _SHELLS and not block.code.startswith("tokaudio "):
-        return [] if block.language else _outsiders(block)
+    if block.language not in _SHELLS and (block.language or not _RUNS.search(block.code)):
+        return []
     found, held, first = [], "", 0
     for number, line in enumerate(block.code.splitlines(), block.line + 1):
         first = first if held else number
@@ -65,12 +66,6 @@ def _lines(block: Block) -> list[tuple[int, str]]:
             found.append((first, held.removeprefix("$ ")))
         held = ""
     return found
-
-
-def _outsiders(block: Block) -> list[tuple[int, str]]:
-    """Return commands in a block that says no language and begins with something else."""
-    lines = enumerate(block.code.splitlines(), block.line + 1)
-    return [(number, line.removeprefix("$ ")) for number, line in lines if re.match(r"(\$ )?tokaudio ", line)]
 
 
 def _of_line(page: str, line: int, text: str) -> list[Command]:
