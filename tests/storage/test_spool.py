@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,21 +30,34 @@ def whole(frames: int, short: int = 0, spec: TokenizerSpec = SPEC) -> Tokens:
     return Tokens(codes, torch.tensor([frames]), samples, spec, "0123456789abcdef", provenance={"resampler": "none"})
 
 
-@given(st.integers(0, 40), st.integers(0, 319), st.lists(st.integers(0, 40), max_size=5))
-def test_pieces_make_the_file_of_the_whole(
-    tmp_path_factory: pytest.TempPathFactory, frames: int, short: int, cuts: list[int]
-) -> None:
-    folder = tmp_path_factory.mktemp("spool")
-    tokens = whole(frames, short if frames else 0)
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for all, and no waiting for the disk: what is written there is never to outlast a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield tmp_path_factory.mktemp("spool")
+
+
+def spooled(folder: Path, tokens: Tokens, cuts: list[int]) -> TokenSpool:
+    """Return a spool of tokens in pieces, of which file and content are those of the whole."""
+    frames = int(tokens.lengths[0])
     edges = [0, *sorted(min(cut, frames) for cut in cuts), frames]
     spool = TokenSpool()
     for start, stop in itertools.pairwise(edges):
-        if (start, stop) != (frames, frames) or frames == 0:
+        # Nothing may follow a frame that lacks samples, not even nothing.
+        if start < frames or int(tokens.num_samples[0]) == frames * SPEC.hop_length:
             spool.add(tokens.frames(start, stop))
-    spool.write(folder / "spooled.npz")
-    write_npz(folder / "whole.npz", tokens)
+    spool.write(folder / "spooled.npz", overwrite=True)
+    write_npz(folder / "whole.npz", tokens, overwrite=True)
     assert (folder / "spooled.npz").read_bytes() == (folder / "whole.npz").read_bytes()
     assert spool.tokens() == tokens == read_npz(folder / "spooled.npz")
+    return spool
+
+
+@given(st.integers(0, 40), st.integers(0, 319), st.lists(st.integers(0, 40), max_size=5))
+def test_pieces_make_the_file_of_the_whole(folder: Path, frames: int, short: int, cuts: list[int]) -> None:
+    tokens = whole(frames, short if frames else 0)
+    spool = spooled(folder, tokens, cuts)
     assert (spool.num_frames, spool.num_samples) == (frames, int(tokens.num_samples[0]))
     assert spool.num_tokens == int(tokens.num_tokens.sum())
     assert spool.duration == tokens.duration
@@ -75,22 +90,12 @@ def with_extras(tokens: Tokens, **extras: torch.Tensor) -> Tokens:
 
 
 @given(st.integers(0, 30), st.lists(st.integers(0, 30), max_size=4))
-def test_side_information_is_joined_in_time_and_shared_for_the_item(
-    tmp_path_factory: pytest.TempPathFactory, frames: int, cuts: list[int]
-) -> None:
-    folder = tmp_path_factory.mktemp("spool")
+def test_side_information_is_joined_in_time_and_shared_for_the_item(folder: Path, frames: int, cuts: list[int]) -> None:
     tokens = whole(frames)
     rows = torch.arange(2.0 * frames).view(1, frames, 2)
     extras = {"frame_b": rows, "frame_a": rows[..., 0].to(torch.int16), "item_voice": torch.tensor([[1.0, -2.0]])}
     tokens = with_extras(tokens, **extras, item_number=torch.tensor([3]))
-    edges = [0, *sorted(min(cut, frames) for cut in cuts), frames]
-    spool = TokenSpool()
-    for start, stop in itertools.pairwise(edges):
-        spool.add(tokens.frames(start, stop))
-    spool.write(folder / "spooled.npz")
-    write_npz(folder / "whole.npz", tokens)
-    assert (folder / "spooled.npz").read_bytes() == (folder / "whole.npz").read_bytes()
-    assert spool.tokens() == tokens == read_npz(folder / "spooled.npz")
+    spooled(folder, tokens, cuts)
 
 
 def with_depth(tokens: Tokens) -> Tokens:
@@ -100,17 +105,9 @@ def with_depth(tokens: Tokens) -> Tokens:
 
 
 @given(st.integers(0, 30), st.lists(st.integers(0, 30), max_size=4))
-def test_the_depth_of_frames_is_kept(tmp_path_factory: pytest.TempPathFactory, frames: int, cuts: list[int]) -> None:
-    folder = tmp_path_factory.mktemp("spool")
+def test_the_depth_of_frames_is_kept(folder: Path, frames: int, cuts: list[int]) -> None:
     tokens = with_extras(with_depth(whole(frames)), frame_a=torch.arange(frames)[None])
-    edges = [0, *sorted(min(cut, frames) for cut in cuts), frames]
-    spool = TokenSpool()
-    for start, stop in itertools.pairwise(edges):
-        spool.add(tokens.frames(start, stop))
-    spool.write(folder / "spooled.npz")
-    write_npz(folder / "whole.npz", tokens)
-    assert (folder / "spooled.npz").read_bytes() == (folder / "whole.npz").read_bytes()
-    assert spool.tokens() == tokens == read_npz(folder / "spooled.npz")
+    spooled(folder, tokens, cuts)
 
 
 def test_side_information_that_cannot_be_joined_is_refused() -> None:
