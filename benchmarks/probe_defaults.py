@@ -87,9 +87,9 @@ def main() -> int:
         "## Probes: which defaults, chosen without test voices",
         "",
         machine_line(("torch",), threads=1),
-        f"{len(recordings)} keywords by {len(voices)} voices, {len(words)} words, none of which the quick suite tests for the "
-        f"task; right answers over {THIRDS} parts, each held out once. Vectors of codes: own are the tokenizer's "
-        "codebooks. x-vector head.",
+        f"{len(recordings)} keywords by {len(voices)} voices, {len(words)} words, none of which the quick suite tests "
+        f"for the task; right answers over {THIRDS} parts, each held out once. Vectors of codes: own are the "
+        "tokenizer's codebooks. x-vector head.",
         "",
         "| vectors, fusion | " + " | ".join(f"{name}: keywords, speakers" for name in names) + " |",
         "|---|" + "---|" * len(names),

@@ -59,7 +59,9 @@ def test_the_set_is_made_from_its_source_without_blends(tmp_path: Path) -> None:
     assert build_quick(_voices(tmp_path / "voices"), tmp_path / "quick") == 3
     made = read_data(tmp_path / "quick")
     assert [one.facts["keyword"] for one in made] == ["yes"] * 3
-    assert made[0].facts["fold"] == "test" and made[0].facts["tasks"] == "ks sid sv tts" and "split" not in made[0].facts
+    assert (
+        made[0].facts["fold"] == "test" and made[0].facts["tasks"] == "ks sid sv tts" and "split" not in made[0].facts
+    )
     assert abs(audio_info(made[0].path).frames - audio_info(read_data("quick")[0].path).frames) < 100
     with pytest.raises(ProbeError, match="exists already"):
         build_quick(tmp_path / "voices", tmp_path / "quick")
