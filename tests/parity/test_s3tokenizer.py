@@ -29,6 +29,16 @@ def test_codes_and_features(name: str, tmp_path: Path) -> None:
         assert total.codes > 3000
 
 
+# On some processors rounding tips a code of a thousand; codes that are lost or moved differ nearly all.
+MOST_FLIPS = 2
+
+
+def flips(ours: torch.Tensor, theirs: torch.Tensor) -> int:
+    """Return how many of as many codes differ."""
+    assert ours.shape == theirs.shape
+    return int((ours != theirs).sum())
+
+
 @pytest.mark.parametrize("name", ["s3tokenizer-v1-50hz", "s3tokenizer-v2"])
 @pytest.mark.parametrize("seconds", [53.0, 55.0])
 def test_codes_that_the_reference_loses_at_the_last_seam(name: str, seconds: float, tmp_path: Path) -> None:
@@ -40,15 +50,14 @@ def test_codes_that_the_reference_loses_at_the_last_seam(name: str, seconds: flo
     # Its last window begins at 52 s; the one before stops 2 s before the end instead of at 54 s.
     seam, after = round((seconds - 2) * rate), round(max(0.0, seconds - 54) * rate)
     assert len(theirs) == seam + after < len(ours) == seconds * rate
-    assert torch.equal(ours[:seam], theirs[:seam])
-    assert torch.equal(ours[len(ours) - after :], theirs[seam:])
+    assert flips(ours[:seam], theirs[:seam]) <= MOST_FLIPS
+    assert flips(ours[len(ours) - after :], theirs[seam:]) <= MOST_FLIPS
     mel, _ = peer.mel(audio)
     with reference_mode():
         window, _ = peer.model.quantize(mel[:, :, 2600:5600], torch.tensor([min(3000, mel.shape[2] - 2600)]))
     kept = slice(seam, len(ours) - after)
-    assert torch.equal(
-        ours[kept], window[0, round(2 * rate) :][kept.start - round(28 * rate) : kept.stop - round(28 * rate)]
-    )
+    alike = window[0, round(2 * rate) :][kept.start - round(28 * rate) : kept.stop - round(28 * rate)]
+    assert flips(ours[kept], alike) <= MOST_FLIPS
 
 
 @pytest.mark.parametrize("name", NAMES)
