@@ -19,13 +19,15 @@ from torch import Tensor, nn
 
 from tokaudio import Tokenizer
 from tokaudio.audio import read_audio, resample
+from tokaudio.audio.blocks import BlockStream
 from tokaudio.audio.log_mel import HOP, LogMel
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import MissingDependencyError
 from tokaudio.quantizers.search import nearest
 from tokaudio.spec import CodebookSpec, TokenizerSpec
+from tokaudio.tokenizers.codec import check_samples
 from tokaudio.tokenizers.encode_only import EncodeOnly
-from tokaudio.tokenizers.streams import Refusing, Stream
+from tokaudio.tokenizers.streams import Stream
 
 RATE, FRAME = 16_000, 320
 MELS, CEPSTRA = 80, 13
@@ -54,7 +56,13 @@ class Baseline(EncodeOnly):
         return torch.stack(vectors).sum(dim=0).transpose(1, 2)
 
     def _encoder_stream(self, num_codebooks: int) -> Stream:
-        return Refusing(lambda: NotImplementedError(f"{self.spec.name} takes whole sounds only"))
+        kept: list[Tensor] = []
+
+        def run(block: Tensor, last: bool) -> Tensor:
+            kept.append(block)
+            return self._encode(torch.cat(kept).T, num_codebooks).T if last else self._no_codes(num_codebooks).T
+
+        return BlockStream(run, 1, RATE, self._no_codes(num_codebooks), device=self.device, check=check_samples)
 
 
 class MfccUnits(Baseline):

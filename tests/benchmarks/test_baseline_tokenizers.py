@@ -10,6 +10,7 @@ import pytest
 import torch
 from baseline_tokenizers import CODEC2_FIELDS, Codec2Parameters, MfccUnits, codec2_codes, fit_mfcc
 
+from tokaudio.audio import read_audio, write_audio
 from tokaudio.audio.log_mel import LogMel
 from tokaudio.errors import MissingDependencyError
 from tokaudio.probes.data.extraction import disordered
@@ -29,6 +30,14 @@ def test_mfcc_units_have_a_frame_for_every_20_ms(units: MfccUnits, samples: int)
     distances = (features[0].T[:, None] - units.codebooks()[0]).square().sum(dim=2)
     assert (distances.argmin(dim=1) == tokens.codes[0, 0]).all()
     assert units.embed(tokens).shape == features.shape
+
+
+def test_a_file_and_blocks_give_the_codes_of_the_whole(units: MfccUnits, tmp_path: Path) -> None:
+    sound = 0.1 * torch.randn(1, 40_000, generator=torch.Generator().manual_seed(2))
+    write_audio(tmp_path / "a.wav", sound, 16_000)
+    whole = units.encode(read_audio(tmp_path / "a.wav")[0], 16_000).codes
+    assert torch.equal(units.encode(tmp_path / "a.wav").codes, whole)
+    assert torch.equal(units.encode_blocks(sound.split(12_345, dim=1), 16_000).codes, units.encode(sound, 16_000).codes)
 
 
 def test_cepstra_are_those_of_a_cosine_transform_and_slopes_of_a_ramp_are_constant() -> None:
