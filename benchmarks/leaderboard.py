@@ -31,13 +31,12 @@ from tokaudio.probes.data.quick_data import read_data
 from tokaudio.probes.evidence import Measure
 from tokaudio.probes.leaderboard import Leaderboard, leaderboard
 from tokaudio.probes.results import ProbeResults, read_results, write_results
-from tokaudio.probes.statistics import compare, difference, interval
+from tokaudio.probes.statistics import difference, interval
 from tokaudio.probes.suite import QUICK_TASKS, ProbeOptions, cores, probe
 from tokaudio.probes.tasks import TaskOptions
 
 SHIPPED = ("mini-codec", "mini-semantic", "mini-hybrid", "mini-bands")
 COMPARED = (*SHIPPED, "whisper-kmeans")
-SETS = 5
 
 
 def entrants(work: Path) -> dict[str, Callable[[], Tokenizer]]:
@@ -145,39 +144,6 @@ def _pairs(by_name: dict[str, ProbeResults], task: str) -> dict[tuple[str, str],
     return found
 
 
-def order_section(out: Path, cache: Path, names: Sequence[str], task: str) -> str:
-    """Probe tokenizers with five sets of seeds that share none, and return whether their order is the same."""
-    seeds = tuple(range(5 * SETS))
-    options = TaskOptions(seeds=seeds, reference_seeds=1, permutations=0)
-    recordings, made = read_data("quick"), entrants(out)
-    measures = {
-        name: probe(made[name](), recordings, [task], options=ProbeOptions(task=options, cache=cache, jobs=cores()))
-        .task(task)
-        .measure
-        for name in names
-    }
-    body = [
-        "## Probes: is the order of real tokenizers the same from other seeds?",
-        "",
-        machine_line(("torch",), threads=1),
-        f"Task {task}, {len(seeds)} seeds in {SETS} sets; score of each set in %.",
-        "",
-        "| tokenizer | " + " | ".join(f"set {number + 1}" for number in range(SETS)) + " |",
-        "|---|" + "---|" * SETS,
-    ]
-    parts = [range(5 * number, 5 * number + 5) for number in range(SETS)]
-    for name, measure in measures.items():
-        cells = [f"{measure.about.scale * measure.of_runs(part).mean:.1f}" for part in parts]
-        body.append(f"| {name} | " + " | ".join(cells) + " |")
-    for one, other in combinations(measures, 2):
-        ahead = {measures[one].of_runs(part).mean > measures[other].of_runs(part).mean for part in parts}
-        first = compare({name: measures[name].of_runs(parts[0]) for name in (one, other)})[one, other]
-        verdict = "declared different" if first.significant else "not declared different"
-        same = "the same in all sets" if len(ahead) == 1 else "not the same in all sets"
-        body += ["", f"{one} and {other}: {verdict} by the first set (p {first.p_value:.2g}); the order is {same}."]
-    return "\n".join(body)
-
-
 def main() -> int:
     """Probe, and write what was found."""
     parser = argparse.ArgumentParser(description="Probe the shipped tokenizers and baselines, side by side.")
@@ -186,13 +152,9 @@ def main() -> int:
     parser.add_argument("--only", action="append", help="tokenizer to probe (may be repeated)")
     parser.add_argument("--task", default=",".join(QUICK_TASKS), help="tasks")
     parser.add_argument("--section", action="store_true", help="probe nothing")
-    parser.add_argument("--order", metavar="TASK", help="probe --only with five sets of seeds instead")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     names = options.only or list(entrants(options.out))
-    if options.order:
-        write_section("probes-order", order_section(options.out, options.cache, names, options.order))
-        return 0
     if not options.section:
         probe_all(
             options.out, options.cache, names, TaskOptions(reference_seeds=1, permutations=2), options.task.split(",")

@@ -1,5 +1,6 @@
 """Tasks on planted codes: what is there is found, what is not is at chance, leaks are refused, runs are kept."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,17 @@ def test_what_was_planted_is_found_and_references_stand_beside_it(name: str, met
     assert len(found.measure.groups) == found.sizes["test_speakers"]
     document = ProbeResults("planted", "hybrid", "12", "own", (found,))
     assert results_from_json(document.to_json()).to_json() == document.to_json()
+
+
+def test_tokens_alone_are_as_many_runs_as_seeds_and_the_control_task() -> None:
+    alone, runner = replace(ONE, seeds=(0, 1), reference_seeds=0), Runner()
+    found = run("ks", small(), alone, runner)
+    assert set(found.references) == {"majority"} and found.missing_baselines
+    assert runner.done == find_task("ks").runs(alone) == 3
+    assert (
+        found.measure.values().tolist()
+        == run("ks", small(), replace(alone, reference_seeds=1)).measure.values().tolist()
+    )
 
 
 def test_codes_without_anything_in_them_are_at_chance() -> None:

@@ -26,7 +26,7 @@ class TaskOptions:
 
     Attributes:
         seeds: of the probe on tokens, and on continuous features.
-        reference_seeds: how many of them for the other references.
+        reference_seeds: how many of them for the other references; 0 for tokens alone, with no reference at all.
         permutations: of labels, for the shuffled floor.
         corpus: name of the data.
         head: another head than the task's own.

@@ -69,12 +69,12 @@ class Readings:
         codes = self.codes()
         readers: Mapping[str, tuple[Callable[[], Inputs], tuple[int, ...]]] = {
             "tokens": ((lambda: codes) if self.options.reads == "tokens" else self.source.embedded, seeds),
-            "continuous": (self.source.features, seeds),
+            "continuous": (self.source.features, seeds if few else ()),
             "log_mel": (self.source.log_mel, few),
             "untrained_encoder": (self.source.untrained, few),
             "random_tokens": (self.source.random, few),
         }
-        found: dict[str, dict[int, Array]] = {name: {} for name in readers}
+        found: dict[str, dict[int, Array]] = {name: {} for name, (_, own) in readers.items() if own}
         # The first seed of everything comes before the second of anything.
         self._runs(found, readers, seeds[:1], compute)
         for some in self.runner.in_time(seeds[1:]):
@@ -116,6 +116,8 @@ def planned_runs(options: TaskOptions, *, floors: int) -> int:
     Example:
         >>> planned_runs(TaskOptions(seeds=(0, 1), reference_seeds=1), floors=2)
         9
+        >>> planned_runs(TaskOptions(seeds=(0, 1), reference_seeds=0), floors=0)
+        2
     """
     few = min(options.reference_seeds, len(options.seeds))
-    return 2 * len(options.seeds) + RUNS_WITHOUT_FLOORS * few + floors
+    return (2 if few else 1) * len(options.seeds) + RUNS_WITHOUT_FLOORS * few + floors
