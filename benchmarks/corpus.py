@@ -2,8 +2,8 @@
 
 - workers: the same job by one process and by two, in turns, in seconds of wall time; so on a machine that does nothing
   else. CPU seconds stand beside it: what is missing between the two is what others took.
-- pipeline: CPU seconds of a whole job in one process beside `Tokenizer.encode` of the same sound, read before, in
-  batches of the same size.
+- pipeline: CPU seconds of a whole job in one process beside `Tokenizer.encode` of lists of the same files, and of the
+  same sound read and resampled before, both in batches of the job's size.
 
 The sections are `corpus-workers`, with the arithmetic of 100,000 hours, and `corpus-pipeline`.
 """
@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from corpus_clips import write_clips
 from results import machine_line, write_section
+from torch import Tensor
 
 from tokaudio.audio import read_audio, resample
 from tokaudio.corpus.engines.local import encode_corpus
@@ -109,27 +111,31 @@ def cost_lines(summary: Summary, cpu_per_hour: float) -> list[str]:
 
 @dataclass(frozen=True)
 class Overhead:
-    """CPU seconds per hour of clips of one length and kind: of bare encoding, and of a whole job."""
+    """CPU seconds per hour of clips of one length and kind: encoding samples, encoding files, and a whole job."""
 
-    files: str
+    clips: str
     clip_seconds: float
-    bare: float
+    samples: float
+    files: float
     job: float
 
 
-def overhead(source: Path, out: Path, tokenize: TokenizeBatch, runs: int) -> tuple[float, float]:
-    """Return the CPU seconds of bare encoding and of a job; the best of several in turns, as others only ever add."""
+def overhead(source: Path, out: Path, tokenize: TokenizeBatch, runs: int) -> tuple[float, float, float]:
+    """Return the CPU seconds of samples, files and a job; the best of several in turns, as others only ever add."""
     tokenizer = tokenize.load()
-    sounds = [resample(*read_audio(path), tokenizer.spec.sample_rate) for path in sorted(source.iterdir())]
+    paths = sorted(source.iterdir())
+    sounds = [resample(*read_audio(path), tokenizer.spec.sample_rate) for path in paths]
     size = max(1, int(tokenize.batch_seconds * tokenizer.spec.sample_rate / sounds[0].shape[-1]))
-    bare, job = [], []
-    for _ in range(runs):
+
+    def encoding(clips: Sequence[Tensor] | Sequence[Path]) -> float:
         began = cpu_seconds()
-        for start in range(0, len(sounds), size):
-            tokenizer.encode(sounds[start : start + size])
-        bare.append(cpu_seconds() - began)
-        job.append(run(source, out, tokenize, 0)[0].cpu)
-    return min(bare), min(job)
+        for start in range(0, len(clips), size):
+            tokenizer.encode(clips[start : start + size])
+        return cpu_seconds() - began
+
+    found = [(encoding(sounds), encoding(paths), run(source, out, tokenize, 0)[0].cpu) for _ in range(runs)]
+    samples, files, job = (min(column) for column in zip(*found, strict=True))
+    return samples, files, job
 
 
 def overheads(folder: Path, tokenize: TokenizeBatch, minutes: float, runs: int) -> list[Overhead]:
@@ -139,30 +145,27 @@ def overheads(folder: Path, tokenize: TokenizeBatch, minutes: float, runs: int) 
         for seconds in LENGTHS:
             count = max(1, round(minutes * 60 / seconds))
             source = write_clips(folder / f"{seconds:g}{suffix}", count, seconds, rate=rate, suffix=suffix)
-            bare, job = overhead(source, folder / "out", tokenize, runs)
+            used = overhead(source, folder / "out", tokenize, runs)
             hours = seconds * count / 3600
-            rows.append(Overhead(f"{suffix[1:].upper()}, {rate // 1000} kHz", seconds, bare / hours, job / hours))
+            rows.append(Overhead(f"{suffix[1:].upper()}, {rate // 1000} kHz", seconds, *(one / hours for one in used)))
     return rows
 
 
 def pipeline_report(tokenizer: str, rows: list[Overhead], minutes: float) -> str:
     """Return the section about the cost of the pipeline."""
     lines = ["## Corpora: cost of the pipeline", "", machine_line(("torch", "pyarrow"), threads=1), ""]
-    lines += [f"{minutes:g} minutes with {tokenizer} in one process. Bare `encode` takes samples in memory at the"]
     lines += [
-        "tokenizer's rate, in batches of the same size; a whole job lists, plans, reads (decodes and resamples the"
+        f"{minutes:g} minutes with {tokenizer} in one process, CPU seconds per hour of sound. `encode` of files and of",
+        "their samples (in memory, at the tokenizer's rate) takes batches of the job's size; the job also lists, plans,",
+        "checks that files are whole, writes and syncs.",
+        "",
+        "| clips | of | `encode` of samples | `encode` of files | whole job | beyond `encode` of files | of samples |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    lines += ["FLAC), encodes, writes and syncs.", ""]
-    lines += ["| files | of | bare `encode`, CPU s per hour | whole job | overhead |", "|---|---:|---:|---:|---:|"]
     for row in rows:
-        cells = (
-            row.files,
-            f"{row.clip_seconds:g} s",
-            f"{row.bare:.1f}",
-            f"{row.job:.1f}",
-            f"{row.job / row.bare - 1:.1%}",
-        )
-        lines.append(f"| {' | '.join(cells)} |")
+        used = (f"{row.samples:.1f}", f"{row.files:.1f}", f"{row.job:.1f}")
+        beyond = (f"{row.job / row.files - 1:+.1%}", f"{row.job / row.samples - 1:+.1%}")
+        lines.append(f"| {' | '.join((row.clips, f'{row.clip_seconds:g} s', *used, *beyond))} |")
     return "\n".join(lines)
 
 

@@ -45,6 +45,11 @@ def test_the_ratio_is_that_of_the_median_pair() -> None:
     assert "| 1 | 19.0 | 189 | 20.0 | 105% |" in text and "| 2 | 10.0 | 360 | 18.0 | 90% |" in text
 
 
+def test_the_cost_of_the_pipeline_is_told_beside_encode_of_files_and_of_samples() -> None:
+    text = corpus.pipeline_report("any", [corpus.Overhead("FLAC, 24 kHz", 10.0, 20.0, 25.0, 26.0)], 5)
+    assert "| FLAC, 24 kHz | 10 s | 20.0 | 25.0 | 26.0 | +4.0% | +30.0% |" in text
+
+
 def test_clips_are_as_many_and_as_long_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speech = corpus_clips.voices(1.0)
     assert len(speech) == 24_000 and speech.std() > 0.01
