@@ -156,8 +156,8 @@ def pipeline_report(tokenizer: str, rows: list[Overhead], minutes: float) -> str
     lines = ["## Corpora: cost of the pipeline", "", machine_line(("torch", "pyarrow"), threads=1), ""]
     lines += [
         f"{minutes:g} minutes with {tokenizer} in one process, CPU seconds per hour of sound. `encode` of files and of",
-        "their samples (in memory, at the tokenizer's rate) takes batches of the job's size; the job also lists, plans,",
-        "checks that files are whole, writes and syncs.",
+        "their samples (in memory, at the tokenizer's rate) takes batches of the job's size; the job lists, plans,",
+        "checks that files are whole, writes and syncs as well.",
         "",
         "| clips | of | `encode` of samples | `encode` of files | whole job | beyond `encode` of files | of samples |",
         "|---|---:|---:|---:|---:|---:|---:|",
