@@ -15,6 +15,7 @@ from tokaudio.probes.evidence import Measure, Pairs
 from tokaudio.probes.runs import Runner
 from tokaudio.probes.suite import QUICK_TASKS, cores
 from tokaudio.probes.tasks import TaskOptions, find_task
+from tokaudio.probes.tasks.asr import _Session as Recognition
 from tokaudio.probes.tasks.classification import Classification
 from tokaudio.probes.tasks.classification import _Session as Classes
 from tokaudio.probes.tasks.speaker_verification import _Session as Trials
@@ -56,7 +57,24 @@ def test_permuted_trials_of_real_tokens_are_at_chance(source: Extraction) -> Non
         found.append(Measure("eer", (0,), Pairs(pairs.groups, pairs.left, pairs.right, scores[None, order])).mean)
     print(f"sv: {[round(100 * score, 1) for score in found]} in {100 * low:.1f} to {100 * high:.1f} %")
     assert all(low <= score <= high for score in found), (found, low, high)
-    assert true.mean < low
+    told = f"trials that were not permuted have {100 * true.mean:.1f} %, which is no better than {100 * low:.1f} %: "
+    assert true.mean < low, told + "this tokenizer's tokens tell no voices apart, so that the test above says little"
+
+
+def test_permuted_transcripts_of_real_tokens_are_at_chance(source: Extraction) -> None:
+    # Chance: what is heard after learning permuted transcripts, beside the texts of the test set in any other order.
+    session = Recognition(find_task("asr"), source, TWENTY, Runner(jobs=cores()))  # type: ignore[arg-type]
+    floors = session.floors()
+    assert len(floors) == 20
+    outside = []
+    for metric, unit in (("wer", "word"), ("cer", "character")):
+        for number, heard in enumerate(floors):
+            score = session.measure(metric, {0: heard}).mean
+            low, high = session.band(heard, unit)  # type: ignore[arg-type]
+            line = f"asr {number}, {metric}: {100 * score:.2f} in {100 * low:.2f} to {100 * high:.2f} %"
+            print(line)
+            outside += [] if low <= score <= high else [line]
+    assert not outside
 
 
 @pytest.mark.parametrize("head", ["linear", "xvector", "ecapa", "bilstm", "conformer"])

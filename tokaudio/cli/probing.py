@@ -127,9 +127,8 @@ def _shuffled(task: TaskResult) -> str:
     if not task.shuffled_limits:
         return told
     limits = ", ".join(f"{scale * limit:.1f}" for limit in task.shuffled_limits)
-    outside = any(score > limit for score, limit in zip(task.shuffled, task.shuffled_limits, strict=True))
-    verdict = "above chance: something leaks, do not use this score" if outside else "no better than chance"
-    return f"{told}; {verdict} (up to {limits})"
+    verdict = "better than chance: something leaks, do not use this score" if task.leaks else "no better than chance"
+    return f"{told}; {verdict} ({'up' if task.measure.about.higher_is_better else 'down'} to {limits})"
 
 
 def _with_interval(measure: Measure) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,10 +130,35 @@ def renaming_band(
     classes = int(max(predicted.max(), labels.max())) + 1
     said = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(said, (labels, predicted), 1)
-    names = np.random.default_rng(seed).permuted(np.tile(np.arange(classes), (rounds, 1)), axis=1)
-    right = said[np.arange(classes), names].sum(axis=1)
-    low, high = np.quantile(right, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-    return float(low / len(labels)), float(high / len(labels))
+    count = np.broadcast_to(said.sum(axis=1, keepdims=True), said.shape)
+    return naming_band(said, count, level=level, rounds=rounds, seed=seed)
+
+
+def naming_band(
+    above: NDArray[Any], below: NDArray[Any], *, level: float = 0.999, rounds: int = 20_000, seed: int = 0
+) -> tuple[float, float]:
+    """Return between which ratios a score lies, if what is right for each kind of items were exchanged at random.
+
+    Args:
+        above: numerators, such as errors, of the items of each kind beside what is right for each `[N, N]`.
+        below: denominators, such as words `[N, N]`.
+        level: share of exchanges within the band, at least.
+        rounds: exchanges that are drawn.
+        seed: of these.
+
+    Raises:
+        ProbeError: if the level is no share.
+
+    Example:
+        >>> naming_band(np.array([[0, 4], [4, 0]]), np.full((2, 2), 4))  # errors of two texts beside both
+        (0.0, 1.0)
+    """
+    require_level(level)
+    kinds = len(above)
+    names = np.random.default_rng(seed).permuted(np.tile(np.arange(kinds), (rounds, 1)), axis=1)
+    ratios = above[np.arange(kinds), names].sum(axis=1) / below[np.arange(kinds), names].sum(axis=1)
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return float(low), float(high)
 
 
 def require_level(level: float) -> None:

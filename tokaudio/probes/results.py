@@ -68,8 +68,8 @@ class TaskResult:
         references: the same metric and seeds without this tokenizer's tokens, by name: those of `BASELINES`, and
             `continuous` for the tokenizer's own features before quantization.
         shuffled: scores after training on permuted labels, one for each permutation.
-        shuffled_limits: of each of them, what chance stays below: see
-            [`renaming_band`][tokaudio.probes.chance.renaming_band]; empty where the metric knows no chance.
+        shuffled_limits: of each of them, what chance does not do better than: see
+            [`naming_band`][tokaudio.probes.chance.naming_band]; empty where the metric knows no chance.
         chance: what guessing scores; None where the metric knows no chance.
         selectivity: score minus that of a control task with a random label for each token; None if not measured.
         sizes: of the data: items of train, valid and test, classes, speakers.
@@ -106,6 +106,13 @@ class TaskResult:
     def comparable(self) -> tuple[str, ...]:
         """What two results must share to be compared: task, corpus, probe, its version, metric and data."""
         return (self.task, self.corpus, self.probe, self.probe_version, self.measure.metric, self.data_hash)
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a probe that learnt permuted labels did better than chance: then no score of the task is one."""
+        sign = 1 if self.measure.about.higher_is_better else -1
+        pairs = zip(self.shuffled, self.shuffled_limits, strict=False)
+        return any(sign * score > sign * limit for score, limit in pairs)
 
     @property
     def missing_baselines(self) -> tuple[str, ...]:

@@ -82,6 +82,9 @@ def test_speech_recognition_spells_sentences_of_others() -> None:
     assert found.others[0].metric == "cer" and found.others[0].mean <= found.measure.mean
     assert found.references["majority"].mean == 1.0
     assert found.references["random_tokens"].mean > 0.5
+    assert len(found.shuffled) == len(found.shuffled_limits) == FEW.permutations and not found.leaks
+    assert found.measure.mean < min(found.shuffled_limits)
+    assert find_task("asr").runs(FEW) == 2 * 2 + 3 + 2
 
 
 def _side(speaker: str) -> str:

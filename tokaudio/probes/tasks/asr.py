@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from tokaudio.probes.results import TaskResult
 from tokaudio.probes.runs import Runner
 from tokaudio.probes.tasks.base import Task, TaskOptions, data_hash
 from tokaudio.probes.tasks.readings import Readings, planned_runs
+from tokaudio.probes.tasks.shuffled_texts import exchange_band, permuted_texts
 
 Array = NDArray[np.int64]
 _HELD_OUT = 0.25
@@ -65,7 +67,7 @@ class SpeechRecognition(Task):
 
     def runs(self, options: TaskOptions) -> int:
         """Return how many runs there are to do."""
-        return planned_runs(options, floors=0)
+        return planned_runs(options, floors=options.permutations)
 
     def run(self, source: Extraction, options: TaskOptions, runner: Runner) -> TaskResult:
         """Score a tokenizer; see [`Task.run`][tokaudio.probes.tasks.base.Task.run]."""
@@ -75,6 +77,7 @@ class SpeechRecognition(Task):
         seeds = tuple(said["tokens"])
         nothing = dict.fromkeys(seeds, np.zeros((len(session.first.test), 0), dtype=np.int64))
         references = {name: session.measure("wer", rows) for name, rows in said.items() if name != "tokens"}
+        floors = session.floors()
         return TaskResult(
             task=self.name,
             axis=self.axis,
@@ -84,6 +87,8 @@ class SpeechRecognition(Task):
             measure=session.measure("wer", said["tokens"]),
             others=(session.measure("cer", said["tokens"]),),
             references=references | {"majority": session.measure("wer", nothing)},
+            shuffled=tuple(session.measure("wer", {seeds[0]: heard}).mean for heard in floors),
+            shuffled_limits=tuple(session.band(heard, "word")[0] for heard in floors),
             sizes=session.sizes(),
             data_hash=session.readings.data,
             seconds=time.monotonic() - started,
@@ -95,7 +100,7 @@ class _Session:
     """The task on one tokenizer."""
 
     def __init__(self, task: SpeechRecognition, source: Extraction, options: TaskOptions, runner: Runner) -> None:
-        self.task, self.source = task, source
+        self.task, self.source, self.options = task, source, options
         self.chosen = task.select(source.recordings)
         self.texts = [letters(one.facts.get("text", "")) for one in source.recordings]
         self.speakers = [str(one.speaker) for one in source.recordings]
@@ -129,11 +134,17 @@ class _Session:
             raise ProbeError(one_line(self.task.name, problem, "give more texts"))
         return Split(*([self.chosen[place] for place in side] for side in found))
 
-    def recognise(self, inputs: Inputs, seed: int) -> Array:
-        """Fit a probe, and return the letters it hears in each test clip: their numbers from 1 on, then zeros."""
-        split, config = self.splits[seed], self.readings.config
+    def recognise(self, inputs: Inputs, seed: int, texts: Sequence[str] | None = None) -> Array:
+        """Fit a probe, and return the letters it hears in each test clip: their numbers from 1 on, then zeros.
+
+        Args:
+            inputs: that it reads.
+            seed: of the split and the fit.
+            texts: of all clips, where they are not the right ones.
+        """
+        split, config, texts = self.splits[seed], self.readings.config, texts or self.texts
         places = {letter: place for place, letter in enumerate(self.alphabet, start=1)}
-        spelt = {n: torch.tensor([places[one] for one in self.texts[n]]) for n in [*split.train, *split.valid]}
+        spelt = {n: torch.tensor([places[one] for one in texts[n]]) for n in [*split.train, *split.valid]}
         # Frames of slow tokenizers are not joined: letters need about 25 of them in a second.
         rate = sum(inputs.frames(n) for n in split.train) / sum(self.source.seconds[n] for n in split.train)
         stride = max(1, round(rate * _JOINED_SECONDS))
@@ -164,6 +175,24 @@ class _Session:
             len(heard), longest
         )
 
+    def floors(self) -> list[Array]:
+        """Return what probes hear that learnt permuted texts, as many as there is time for."""
+        seed = self.options.seeds[0]
+        learnt = [*self.splits[seed].train, *self.splits[seed].valid]
+        purposes = {}
+        for number in range(self.options.permutations):
+            texts = permuted_texts(self.texts, learnt, (seed, number))
+            purposes[f"shuffled {number}"] = partial(self.recognise, seed=seed, texts=texts)
+        return list(self.readings.on_codes(purposes).values())
+
+    def said(self, heard: Array) -> list[str]:
+        """Return the text that the letters of each test clip are."""
+        return ["".join(self.alphabet[number - 1] for number in row if number) for row in heard]
+
+    def band(self, heard: Array, unit: Unit) -> tuple[float, float]:
+        """Return between which error rates chance lies, for a probe that heard this."""
+        return exchange_band([self.texts[number] for number in self.first.test], self.said(heard), unit)
+
     def measure(self, metric: str, heard: dict[int, Array]) -> Measure:
         """Return the error rate of words or letters over all runs."""
         test = list(self.first.test)
@@ -172,8 +201,8 @@ class _Session:
         unit: Unit = "word" if metric == "wer" else "character"
         above, below = np.zeros((len(heard), len(groups), 1)), np.zeros((len(heard), len(groups), 1))
         for run, rows in enumerate(heard.values()):
-            said = ["".join(self.alphabet[number - 1] for number in row if number) for row in rows]
-            for group, counts in zip(place, edit_counts([self.texts[n] for n in test], said, unit=unit), strict=True):
+            counted = edit_counts([self.texts[number] for number in test], self.said(rows), unit=unit)
+            for group, counts in zip(place, counted, strict=True):
                 above[run, group, 0] += counts.errors
                 below[run, group, 0] += counts.length
         return Measure(metric, tuple(heard), Sums(tuple(groups), above, below))
