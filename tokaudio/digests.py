@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tokaudio.atomic import atomic_write
 from tokaudio.errors import CheckpointError, OutputError, one_line
+from tokaudio.json_text import parse_json
 
 _BLOCK = 1 << 20
 _SHA1 = re.compile(r"[0-9a-f]{40}")
@@ -109,7 +110,7 @@ def check_file(path: str | os.PathLike[str], *expected: str, stamps: Path | None
 
 def _remembered(stamp: Path) -> object:
     try:
-        return json.loads(stamp.read_text(encoding="utf-8"))
+        return parse_json(stamp.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

@@ -49,13 +49,14 @@ class MissingDependencyError(TokaudioError, ImportError):
 def one_line(path: str | os.PathLike[str], problem: str, remedy: str) -> str:
     """Return the standard message `PATH: what is wrong; what to do`.
 
-    Non-printable and undecodable characters of the path are escaped, so that the result is one printable line.
+    Characters that are not printable are escaped, in the path and in what a file may have put into the problem, so that
+    the result is one printable line.
 
     Example:
         >>> one_line("in.wav", "the file is empty", "record it again")
         'in.wav: the file is empty; record it again'
     """
-    return f"{printable(os.fspath(path))}: {problem}; {remedy}"
+    return printable(f"{os.fspath(path)}: {problem}; {remedy}")
 
 
 def printable(text: str) -> str:

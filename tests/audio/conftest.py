@@ -1,4 +1,4 @@
-"""Short seeds in every format, written with soundfile."""
+"""Short seeds in every format."""
 
 from __future__ import annotations
 
@@ -6,39 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
-_SEEDS = {
-    "pcm.wav": ("WAV", "PCM_16"),
-    "float.wav": ("WAV", "FLOAT"),
-    "long.rf64": ("RF64", "PCM_16"),
-    "pcm.aiff": ("AIFF", "PCM_16"),
-    "float.aifc": ("AIFF", "FLOAT"),
-    "pcm.w64": ("W64", "PCM_16"),
-    "pcm.au": ("AU", "PCM_16"),
-    "pcm.caf": ("CAF", "PCM_16"),
-    "pcm.nist": ("NIST", "PCM_16"),
-    "pcm.flac": ("FLAC", "PCM_16"),
-    "vorbis.ogg": ("OGG", "VORBIS"),
-    "opus.opus": ("OGG", "OPUS"),
-    "layer3.mp3": ("MP3", "MPEG_LAYER_III"),
-}
+from tests.audio.seeds import make_signal, write_seeds
 
 
 @pytest.fixture(scope="session")
 def signal() -> np.ndarray:
     """Noise on a tone, float32 `[S, C]` with 30 001 stereo samples (24 kHz) within [-0.5, 0.5]."""
-    random = np.random.default_rng(7)
-    tone = 0.2 * np.sin(np.arange(30_001) * 0.05)[:, None]
-    return (tone + random.uniform(-0.3, 0.3, (30_001, 2))).astype(np.float32)
+    return make_signal()
 
 
 @pytest.fixture(scope="session")
 def seeds(tmp_path_factory: pytest.TempPathFactory, signal: np.ndarray) -> Path:
     """A folder with the signal in each format."""
-    folder = tmp_path_factory.mktemp("seeds")
-    for name, (container, subtype) in _SEEDS.items():
-        with soundfile.SoundFile(folder / name, "w", 24000, 2, subtype, format=container) as file:
-            for block in np.array_split(signal, 3):
-                file.write(block)
-    return folder
+    return write_seeds(tmp_path_factory.mktemp("seeds"), signal)

@@ -36,7 +36,7 @@ def lacks(declared: int, held: int, unit: str = "bytes of samples") -> str | Non
 
 def _at(file: BinaryIO, position: int, count: int) -> bytes:
     """Read at a position; forged lengths may point far beyond any file."""
-    if position >= _OPEN_64:
+    if position >= file.seek(0, os.SEEK_END):
         return b""
     file.seek(position)
     return file.read(count)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tokaudio.errors import AudioError, one_line
+from tokaudio.json_text import parse_json
 
 MANIFEST_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
 PATH_COLUMNS = ("path", "file", "file_name", "audio", "audio_filepath")
@@ -126,9 +127,9 @@ def _json_rows(lines: Iterable[str], source: Path) -> Iterator[tuple[int, Mappin
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            problem = f"line {number} is no JSON ({error.msg})"
+            row = parse_json(line)
+        except ValueError as error:
+            problem = f"line {number} is no JSON ({getattr(error, 'msg', error)})"
             raise AudioError(one_line(source, problem, "give one object per line")) from error
         if not isinstance(row, dict):
             raise AudioError(one_line(source, f"line {number} is no object", "give one object per line"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from tokaudio.errors import CheckpointError, one_line
+from tokaudio.json_text import parse_json
 
 
 def parse_yaml(text: bytes, where: str) -> Any:
@@ -48,12 +48,12 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_bytes()
-        content = json.loads(text) if path.suffix.lower() == ".json" else parse_yaml(text, str(path))
+        content = parse_json(text) if path.suffix.lower() == ".json" else parse_yaml(text, str(path))
     except FileNotFoundError as error:
         raise CheckpointError(one_line(path, "is missing", "give a folder with it")) from error
     except CheckpointError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(one_line(path, f"cannot be read ({error})", "copy or download it again")) from error
     if not isinstance(content, dict):
         raise CheckpointError(one_line(path, "holds no fields", "get an intact copy"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from tokaudio.errors import CheckpointError, one_line
+from tokaudio.json_text import parse_json
 
 _AGAIN = "copy or save it again, or download it anew"
 
@@ -52,7 +52,7 @@ def read_index(path: Path) -> dict[str, Path]:
         CheckpointError: if it cannot be read, or names a file elsewhere.
     """
     try:
-        names = json.loads(path.read_bytes())["weight_map"]
+        names = parse_json(path.read_bytes())["weight_map"]
         files = {str(name): str(file) for name, file in names.items()}
     except FileNotFoundError as error:
         raise CheckpointError(one_line(path, "is missing", "check the path, or download it")) from error

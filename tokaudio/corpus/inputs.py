@@ -188,7 +188,7 @@ def _seconds(value: Any, column: str, where: str) -> float | None:
         return None
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if isinstance(value, bool) or not (math.isfinite(seconds) and seconds >= 0):
         raise AudioError(one_line(where, f"{column} is {value!a:.40}", "give seconds, 0 or more"))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokaudio.errors import CorpusError
+from tokaudio.json_text import parse_json
 
 _FIELD = ',"seal":"'
 _TAIL = len(_FIELD) + 64 + len('"}')
@@ -46,7 +47,7 @@ def unseal(text: str) -> dict[str, Any]:
     body, tail = text[:-_TAIL] + "}", text[-_TAIL:]
     if tail != f'{_FIELD}{_digest(body)}"}}':
         raise CorpusError("a record is damaged")
-    record: dict[str, Any] = json.loads(body)
+    record: dict[str, Any] = parse_json(body)
     return record
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from tokaudio.atomic import atomic_write, output_error
 from tokaudio.errors import MissingDependencyError, TokensError, one_line
+from tokaudio.json_text import parse_json
 from tokaudio.layouts.units import UnitFacts, facts_of, sequences, text_of, units_of
 from tokaudio.tokens import DedupedTokens, Tokens
 
@@ -226,7 +227,7 @@ class UnitBPE:
         folder = Path(folder)
         path = folder / FACTS_FILE
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = parse_json(path.read_text(encoding="utf-8"))
             model = (folder / LIBRARY_FILE).read_bytes()
             kind, version, digest = (document.pop(name) for name in ("format", "version", "sha256"))
             facts = UnitFacts(**document)

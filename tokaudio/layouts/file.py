@@ -14,6 +14,7 @@ from typing import Any
 
 from tokaudio.atomic import atomic_write
 from tokaudio.errors import TokaudioError, TokensError, one_line
+from tokaudio.json_text import parse_json
 from tokaudio.layouts.flat import FlatLayout
 from tokaudio.layouts.grid import GridLayout
 from tokaudio.layouts.orders import Order
@@ -142,7 +143,7 @@ def load_layout(path: str | os.PathLike[str]) -> AnyLayout:
     """
     file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = parse_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         problem = f"cannot be read ({type(error).__name__})"
         raise TokensError(one_line(file, problem, "give a file that save_layout wrote")) from error

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from tokaudio.errors import MissingDependencyError, TokensError, one_line
+from tokaudio.json_text import parse_json
 from tokaudio.storage._npy import Array, array_header
 from tokaudio.storage._safe_npz import open_regular
 from tokaudio.storage.dataset_info import FILE_NAME, MAX_INFO_BYTES, DatasetInfo, parse_info
@@ -116,8 +117,8 @@ def from_json(content: bytes) -> dict[str, Any]:
         TokensError: anything else.
     """
     try:
-        facts = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        facts = parse_json(content)
+    except ValueError as error:
         raise TokensError("the facts of a row are no JSON; write it again") from error
     if not isinstance(facts, dict):
         raise TokensError("the facts of a row are no object; write it again")

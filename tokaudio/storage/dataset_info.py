@@ -21,6 +21,7 @@ import numpy as np
 from tokaudio._spec_checks import known_fields, require_choice, require_int, require_text
 from tokaudio.atomic import atomic_write
 from tokaudio.errors import TokensError, one_line
+from tokaudio.json_text import parse_json
 from tokaudio.spec import TokenizerSpec
 
 if TYPE_CHECKING:
@@ -229,10 +230,10 @@ def parse_info(path: str | os.PathLike[str], content: bytes) -> DatasetInfo:
         TokensError: anything else.
     """
     try:
-        return DatasetInfo.from_document(json.loads(content))
+        return DatasetInfo.from_document(parse_json(content))
     except TokensError as error:
         raise TokensError(one_line(path, *str(error).rpartition("; ")[::2])) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise TokensError(one_line(path, "holds no JSON", "write the dataset again")) from error
 
 

@@ -37,6 +37,7 @@ import numpy as np
 from tokaudio import __version__
 from tokaudio.atomic import atomic_stream
 from tokaudio.errors import TokensError, one_line
+from tokaudio.json_text import parse_json
 from tokaudio.spec import TokenizerSpec
 from tokaudio.storage._npy import Array, Layout, array_header
 from tokaudio.storage._safe_npz import MAX_MEMBERS, SafeNpz, open_npz
@@ -261,7 +262,7 @@ def _read_facts(file: SafeNpz) -> tuple[dict[str, Any], TokenizerSpec, dict[str,
     raw, _ = file.read("header.npy", max_bytes=_MAX_HEADER_BYTES)
     if raw.dtype != np.uint8 or raw.ndim != 1:
         file.damaged("its header is not text")
-    header = json.loads(raw.tobytes())
+    header = parse_json(raw.tobytes())
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         file.damaged("its header is not that of a token file")
     version = header.get("version")

@@ -16,6 +16,7 @@ from tokaudio.catalogue import builtin_folder
 from tokaudio.checkpoints import check_tensors, fold_weight_norm, read_checkpoint
 from tokaudio.checkpoints.configs import read_mapping
 from tokaudio.errors import CheckpointError, OutputError, TokaudioError, UnknownNameError, one_line
+from tokaudio.json_text import parse_json
 from tokaudio.tokenizers.base import Tokenizer
 from tokaudio.tokenizers.building import float_dtype, make_unfilled, skeleton
 from tokaudio.tokenizers.card import model_card
@@ -128,7 +129,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def read_config(path: Path) -> dict[str, Any]:
     """Read and judge a `config.json`."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: is missing; give a folder that save_pretrained made") from error
     except (OSError, ValueError) as error:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from tokaudio.atomic import atomic_write
 from tokaudio.errors import CheckpointError, one_line
+from tokaudio.json_text import parse_json
 from tokaudio.tokenizers.base import Tokenizer
 
 FILE_NAME = "self_check.json"
@@ -180,7 +181,7 @@ def run_self_check(tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> Self
 def _read(path: Path) -> tuple[str, Tensor]:
     """Return the fingerprint of the weights and the codes that a file stores."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         codes = torch.tensor(document["codes"], dtype=torch.int64)
         fingerprint, stored = document["fingerprint"], document["sha256"]
         known = (document["format"], document["signal"]) == (_FORMAT, SIGNAL)

@@ -9,7 +9,6 @@ Label files are read one at a time, when their recording is asked for: an index 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from tokaudio.analysis.annotated.labels import TOLERANCE, Segments, Times
 from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.audio.manifest import MANIFEST_SUFFIXES, Recording, read_manifest
 from tokaudio.errors import one_line
+from tokaudio.json_text import parse_json
 
 UNKNOWN = ("spn", "<unk>", "unk", "[unk]", "<eps>", "?")
 """Names, in lower case, by which aligners say that they know no name; such frames have no label, and are counted."""
@@ -218,8 +218,8 @@ def _columns(facts: Mapping[str, str]) -> dict[str, str | None]:
 
 def _inline(text: str, recording: Recording) -> Segments:
     try:
-        rows = [(float(start), float(end), str(name)) for start, end, name in json.loads(text)]
-    except (ValueError, TypeError):
+        rows = [(float(start), float(end), str(name)) for start, end, name in parse_json(text)]
+    except (ValueError, TypeError, OverflowError):
         remedy = 'write [[0.0, 0.25, "a"], ...], times in seconds'
         raise AnalysisError(one_line(recording.path, f"its labels are {text[:40]!r}", remedy)) from None
     return segments_of(rows, recording.path)

@@ -168,7 +168,7 @@ def read_htk(path: str | os.PathLike[str]) -> Segments:
     def row(parts: list[str]) -> Row:
         if not (parts[0].isdecimal() and parts[1].isdecimal()):
             raise ValueError
-        return int(parts[0]) * _HTK_UNIT, int(parts[1]) * _HTK_UNIT, parts[2]
+        return float(parts[0]) * _HTK_UNIT, float(parts[1]) * _HTK_UNIT, parts[2]
 
     return segments_of(list(_parsed(path, row, "START END NAME in units of 100 ns, such as '0 3000000 a'")), path)
 

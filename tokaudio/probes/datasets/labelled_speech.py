@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import one_line
+from tokaudio.json_text import parse_json
 from tokaudio.probes.datasets.tree import Tree
 from tokaudio.probes.errors import ProbeError
 
@@ -91,9 +91,11 @@ def _slurp(tree: Tree, name: str, side: str, speakers: dict[str, str]) -> Iterat
 
 def _json(tree: Tree, path: str, text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ProbeError(one_line(tree.root / path, f"is no JSON ({error.msg})", "fetch SLURP again")) from error
+        return parse_json(text)
+    except ValueError as error:
+        raise ProbeError(
+            one_line(tree.root / path, f"is no JSON ({getattr(error, 'msg', error)})", "fetch SLURP again")
+        ) from error
 
 
 def iemocap(root: str | os.PathLike[str]) -> list[Recording]:
