@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from tokaudio.errors import OutputError
 from tokaudio.metrics.verification import eer
 from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import METRICS, Measure, Pairs, Sums
+from tokaudio.probes.records import to_plain
 from tokaudio.probes.results import (
     BASELINES,
+    FORMAT,
     ProbeResults,
     TaskResult,
     read_results,
@@ -122,7 +125,9 @@ def changed(**fields: Any) -> str:
         ("{", "a.json: is no JSON"),
         ("[]", "a.json: holds no results"),
         (changed(format="x"), "a.json: holds no results"),
-        (changed(version=2), "a.json: is of version 2, and this tokaudio reads 1"),
+        (changed(version=3), "a.json: is of version 3, and this tokaudio reads 1 to 2"),
+        (changed(arrays=[{"type": "int8"}]), "a.json: array 0 is damaged; probe again"),
+        (changed(arrays=[]), "a.json: there is no array 0; probe again"),
         (changed(tokenizer=None), "a.json: tokenizer is None; give text"),
         (changed(wonder=1), "a.json: wonder is no known field"),
         (changed(costs={"parameters": 1.5}), "a.json: costs.parameters is 1.5; give a whole number"),
@@ -134,6 +139,25 @@ def test_other_files_are_refused_by_name(tmp_path: Path, text: str, said: str) -
     with pytest.raises(ProbeError) as refused:
         read_results(tmp_path / "a.json")
     assert said in str(refused.value)
+
+
+def test_what_version_1_wrote_is_read() -> None:
+    written = results(tasks=(task(), TaskResult("sv", "speaker", "voices", "linear", "1", pairs(2.0))))
+    old = {"format": FORMAT, "version": 1} | to_plain(written)
+    assert results_from_json(json.dumps(old)).to_json() == written.to_json()
+
+
+def test_a_file_of_many_pairs_is_small() -> None:
+    wide = pairs(2.0, speakers=12, each=5)
+    scored = Measure("eer", wide.seeds, replace(wide.evidence, scores=wide.evidence.scores.round(3)))
+    costs = replace(scored, metric="min_dcf")
+    many = TaskResult("sv", "speaker", "voices", "linear", "1", scored, others=(costs,), references={"again": scored})
+    text = results(tasks=(many,)).to_json()
+    numbers = scored.evidence.scores.size
+    assert numbers > 8000 and len(text) < 3 * numbers, "more than three letters for each number, all metrics together"
+    found = results_from_json(text).task("sv")
+    assert np.array_equal(found.measure.evidence.scores, scored.evidence.scores)
+    assert found.others[0].values().tolist() == costs.values().tolist()
 
 
 def test_values_that_do_not_go_together_are_refused_with_the_file() -> None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tokaudio.errors import one_line
 from tokaudio.probes.errors import ProbeError
@@ -33,21 +34,25 @@ _WORDS = {
 _KINDS = {"b": bool, "i": int, "f": float}
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: Any, pack: Callable[[NDArray[Any]], Any] = np.ndarray.tolist) -> Any:
     """Return what JSON can hold: no arrays and tuples, and None for what is not finite.
+
+    Args:
+        value: dataclasses and all that they may hold.
+        pack: makes lists, or what else shall stand for them, of arrays.
 
     Example:
         >>> to_plain({"a": (1, np.array([0.5, np.nan]))})
         {'a': [1, [0.5, None]]}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: to_plain(getattr(value, field.name), pack) for field in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):
-        value = value.tolist()
+        value = pack(value)
     if isinstance(value, Mapping):
-        return {str(name): to_plain(part) for name, part in value.items()}
+        return {str(name): to_plain(part, pack) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_plain(part) for part in value]
+        return [to_plain(part, pack) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -58,7 +63,7 @@ def from_plain(cls: type[Record], value: Any, source: str) -> Record:
 
     Args:
         cls: a dataclass whose fields are of the kinds named above.
-        value: the plain values.
+        value: the plain values; arrays may be arrays already.
         source: the file or whatever else the error shall name.
 
     Raises:
@@ -155,6 +160,10 @@ def _fits(kind: Any, value: Any) -> bool:
 def _array(kind: Any, value: Any, where: str) -> Any:
     dtype = np.dtype(get_args(get_args(kind)[1])[0])
     try:
+        if isinstance(value, np.ndarray):
+            if dtype.kind != "f" and not np.array_equal(value, np.rint(value)):
+                raise ValueError
+            return value.astype(dtype)
         found = np.array(_of(list, value, where, "a list of numbers"), dtype=object)
         plain = {type(item) for item in found.flat}
         allowed = {_KINDS[dtype.kind]} | ({int, type(None)} if dtype.kind == "f" else set())

@@ -20,10 +20,12 @@ from tokaudio.atomic import atomic_write
 from tokaudio.errors import one_line
 from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import Measure
+from tokaudio.probes.packing import Packer, unpacked, unpacked_arrays
 from tokaudio.probes.records import from_plain, to_plain
 
 FORMAT = "tokaudio-probe-results"
-VERSION = 1
+VERSION = 2
+"""That is written. What version 1 wrote is read too: it had every array as a list."""
 
 AXES = ("content", "speaker", "paralinguistic", "sound", "language_model", "generative")
 """What tasks ask for. Rankings keep content, speaker and generative tasks apart."""
@@ -172,7 +174,8 @@ class ProbeResults:
 
     def to_json(self) -> str:
         """Return everything as JSON."""
-        document = {"format": FORMAT, "version": VERSION} | to_plain(self)
+        packer = Packer()
+        document = {"format": FORMAT, "version": VERSION} | to_plain(self, packer.pack) | {"arrays": packer.arrays}
         return json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
@@ -198,10 +201,14 @@ def results_from_json(text: str | bytes, source: str = "results") -> ProbeResult
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ProbeError(one_line(source, "holds no results of probes", "give results that tokaudio probe wrote"))
     version = document.get("version")
-    if version != VERSION:
-        problem = f"is of version {version!r}, and this tokaudio reads {VERSION}"
+    if version not in (1, VERSION):
+        problem = f"is of version {version!r}, and this tokaudio reads 1 to {VERSION}"
         raise ProbeError(one_line(source, problem, "probe again, or use the tokaudio that wrote it"))
     fields = {name: value for name, value in document.items() if name not in ("format", "version")}
+    try:
+        fields = unpacked(fields, unpacked_arrays(fields.pop("arrays", [])))
+    except ValueError as error:
+        raise ProbeError(one_line(source, str(error), "probe again, or use a whole copy of the file")) from error
     return from_plain(ProbeResults, fields, source)
 
 

@@ -160,8 +160,7 @@ class _Session:
     def _scored(self, inputs: Inputs, labels: Integers, seed: int) -> NDArray[np.float64]:
         vectors, _ = speaker_vectors(inputs, labels, self.splits[seed], self.readings.config, seed=seed)
         units = F.normalize(vectors).numpy().astype(np.float64)
-        # Four digits tell pairs apart as well as sixteen, and results stay small.
-        return np.asarray((units[self.left] * units[self.right]).sum(axis=1).round(4))
+        return np.asarray((units[self.left] * units[self.right]).sum(axis=1))
 
     def shuffled(self) -> tuple[float, ...]:
         """Return the equal error rates of probes that learnt permuted speakers.
@@ -183,7 +182,9 @@ class _Session:
         """Return a metric of scored pairs over all runs."""
         test = self.splits[self.options.seeds[0]].test
         place = np.array([self.groups.index(self.speakers[number]) for number in test])
-        pairs = Pairs(tuple(self.groups), place[self.left], place[self.right], np.stack(list(scores.values())))
+        # Four digits tell pairs apart as well as sixteen, and results stay small.
+        rounded = np.stack(list(scores.values())).round(4)
+        pairs = Pairs(tuple(self.groups), place[self.left], place[self.right], rounded)
         return Measure(metric, tuple(scores), pairs)
 
     def sizes(self) -> dict[str, int]:
