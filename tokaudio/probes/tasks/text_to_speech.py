@@ -8,11 +8,10 @@ speech judged by the text of another, as if texts had been shuffled.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tokaudio.audio.manifest import Recording
-from tokaudio.probes import PROBE_VERSION
 from tokaudio.probes.data.extraction import Extraction
 from tokaudio.probes.evidence import Measure
 from tokaudio.probes.generative.judges import Panel
@@ -31,11 +29,10 @@ from tokaudio.probes.generative.speaking import TextSpeaker
 from tokaudio.probes.generative.staging import Stage, in_sentences, in_words, is_word, staged
 from tokaudio.probes.models.fitting import FitBudget, fit, seeded
 from tokaudio.probes.models.inputs import CodeInputs
-from tokaudio.probes.results import TaskResult
 from tokaudio.probes.runs import Runner
 from tokaudio.probes.tasks.asr import letters
-from tokaudio.probes.tasks.base import Task, TaskOptions, data_hash
-from tokaudio.probes.tasks.unmixing import GENERATIVE_SEEDS
+from tokaudio.probes.tasks.base import TaskOptions, data_hash
+from tokaudio.probes.tasks.generating import GENERATIVE_SEEDS, Generation
 
 Array = NDArray[Any]
 JUDGES = ("wer", "warped_mel_distance", "dnsmos", "speaker_similarity")
@@ -43,7 +40,7 @@ _REFERENCES = 2
 
 
 @dataclass(frozen=True)
-class TextToSpeech(Task):
+class TextToSpeech(Generation):
     """The task; see the module.
 
     Attributes:
@@ -56,6 +53,7 @@ class TextToSpeech(Task):
         share: of frames that are scored while learning.
     """
 
+    model: ClassVar[str] = "lstm"
     name: str = "tts"
     title: str = "text to speech"
     axis: str = "generative"
@@ -86,29 +84,9 @@ class TextToSpeech(Task):
         texts = [letters(one.facts.get("text", "")) for one in source.recordings]
         return staged(source, chosen, in_sentences(source), texts if len(speakers) < 3 else None)
 
-    def run(self, source: Extraction, options: TaskOptions, runner: Runner) -> TaskResult:
-        """Score a tokenizer; see [`Task.run`][tokaudio.probes.tasks.base.Task.run]."""
-        started = time.monotonic()
-        session = _Session(self, source, options, runner)
-        found = session.figures()
-        measures = found.pop("tokens")
-        main = next(iter(measures))
-        seeds, asked = len(measures[main].seeds), len(options.seeds[:GENERATIVE_SEEDS])
-        short = [f"time allowed {seeds} of {asked} seeds"] if seeds < asked else []
-        return TaskResult(
-            task=self.name,
-            axis=self.axis,
-            corpus=options.corpus,
-            probe=options.probe("lstm"),
-            probe_version=PROBE_VERSION,
-            measure=measures[main],
-            others=tuple(one for name, one in measures.items() if name != main),
-            references={name: one[main] for name, one in found.items()},
-            sizes=session.sizes(),
-            data_hash=session.sounding.data,
-            seconds=time.monotonic() - started,
-            notes=(*session.sounding.beside(found, measures), *short, *session.sounding.panel.missing),
-        )
+    def begin(self, source: Extraction, options: TaskOptions, runner: Runner) -> _Session:
+        """Return the task on one tokenizer."""
+        return _Session(self, source, options, runner)
 
 
 class _Session:

@@ -7,11 +7,10 @@ best that any model could do; and the same model on the tokenizer's vectors befo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,7 +19,6 @@ from torch import Tensor
 
 from tokaudio.audio.manifest import Recording
 from tokaudio.errors import one_line
-from tokaudio.probes import PROBE_VERSION
 from tokaudio.probes.data.extraction import Extraction
 from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.evidence import Measure
@@ -30,19 +28,17 @@ from tokaudio.probes.generative.sounding import NO_CODE, Sounding
 from tokaudio.probes.generative.staging import Stage, in_noise, in_pairs, recorded, staged
 from tokaudio.probes.models.fitting import FitBudget, bucketed, fit, seeded
 from tokaudio.probes.models.inputs import CodeInputs, Inputs, front_of
-from tokaudio.probes.results import TaskResult
 from tokaudio.probes.runs import Run, Runner
-from tokaudio.probes.tasks.base import Task, TaskOptions, data_hash
+from tokaudio.probes.tasks.base import TaskOptions, data_hash
+from tokaudio.probes.tasks.generating import GENERATIVE_SEEDS, Generation
 
 Array = NDArray[Any]
-GENERATIVE_SEEDS = 2
-"""At most: each run also decodes sound and has it judged."""
 JUDGES = ("mel_distance", "si_sdr", "stoi", "dwer", "dnsmos", "speaker_similarity")
 _REFERENCES = 3
 
 
 @dataclass(frozen=True)
-class Unmixing(Task):
+class Unmixing(Generation):
     """A task that wants one or more sounds out of a mixture.
 
     Attributes:
@@ -55,6 +51,7 @@ class Unmixing(Task):
         share: of frames that are scored while learning.
     """
 
+    model: ClassVar[str] = "conformer"
     name: str
     title: str
     columns: tuple[str, ...]
@@ -86,27 +83,9 @@ class Unmixing(Task):
         speech = [number for number in chosen if number not in set(noises)]
         return staged(source, speech, in_noise(source, noises) if len(self.columns) == 1 else in_pairs(source))
 
-    def run(self, source: Extraction, options: TaskOptions, runner: Runner) -> TaskResult:
-        """Score a tokenizer; see [`Task.run`][tokaudio.probes.tasks.base.Task.run]."""
-        started = time.monotonic()
-        session = _Session(self, source, options, runner)
-        found = session.figures()
-        measures = found.pop("tokens")
-        main = JUDGES[0]
-        return TaskResult(
-            task=self.name,
-            axis=self.axis,
-            corpus=options.corpus,
-            probe=options.probe("conformer"),
-            probe_version=PROBE_VERSION,
-            measure=measures[main],
-            others=tuple(one for name, one in measures.items() if name != main),
-            references={name: one[main] for name, one in found.items()},
-            sizes=session.sizes(),
-            data_hash=session.sounding.data,
-            seconds=time.monotonic() - started,
-            notes=(*session.sounding.beside(found, measures), *session.notes(len(measures[main].seeds))),
-        )
+    def begin(self, source: Extraction, options: TaskOptions, runner: Runner) -> _Session:
+        """Return the task on one tokenizer."""
+        return _Session(self, source, options, runner)
 
 
 class _Session:
@@ -180,12 +159,6 @@ class _Session:
 
             fit(model, losses, split.train, split.valid, frames=inputs.frames, budget=self.task.budget, seed=seed)
             return predicted(model, inputs, split.test)
-
-    def notes(self, seeds: int) -> list[str]:
-        """Return what the reader ought to know."""
-        asked = len(self.options.seeds[:GENERATIVE_SEEDS])
-        short = [f"time allowed {seeds} of {asked} seeds"] if seeds < asked else []
-        return [*short, *self.sounding.panel.missing]
 
     def sizes(self) -> dict[str, int]:
         """Return how much data there was."""
