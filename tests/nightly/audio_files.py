@@ -30,6 +30,7 @@ from tests.nightly.limited import Done, Limited, serve
 
 NAMES = ("pcm.wav", "float.wav", "pcm.flac", "vorbis.ogg", "layer3.mp3", "pcm.aiff", "pcm.w64")
 MUTANTS, FORGED = 10_000, 500
+RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 MOST_SECONDS, MOST_BYTES = 10.0, 2**30
 SAMPLES = 20_001  # 30,001 at 24 kHz, at the tokenizer's 16 kHz
 
@@ -64,7 +65,6 @@ def forged(folder: Path, child: Limited, count: int) -> dict[str, object]:
         problem = judge(done, path)
         told["encoded" if done.answer.get("code") == 0 else "refused"] += 1
         if not problem and done.answer["code"] == 0:
-            print(what, done.answer["samples"])
             problem = believed(what, done.answer["samples"])
         if problem:
             wrong.append(keep(folder, path, content, f"{number} {what}: {problem}"))
@@ -75,25 +75,33 @@ def lies(files: dict[str, bytes], chance: random.Random) -> Iterator[tuple[str, 
     """Yield name, what it lies about and content of one file after the other."""
     places = {
         "pcm.wav": {"channels": (22, "<H"), "rate": (24, "<I"), "bits": (34, "<H"), "length": (40, "<I")},
-        "pcm.aiff": {"channels": (20, ">H"), "length": (22, ">I"), "bits": (26, ">H"), "rate": (28, ">H")},
+        "pcm.aiff": {"channels": (20, ">H"), "length": (22, ">I"), "bits": (26, ">H"), "rate": (30, ">H")},
         "pcm.w64": {"channels": (66, "<H"), "rate": (68, "<I"), "bits": (78, "<H"), "length": (120, "<Q")},
-        "pcm.flac": {"rate": (18, ">I"), "length": (21, ">I"), "channels": (20, ">B"), "bits": (20, ">H")},
+        "pcm.flac": {"rate": (18, ">H"), "length": (22, ">I"), "channels": (20, ">B"), "bits": (20, ">H")},
     }
     while True:
         name = chance.choice(list(files))
         what = chance.choice(list(places[name]))
         at, form = places[name][what]
         top = 2 ** (8 * struct.calcsize(form)) - 1
-        value = chance.choice((0, 1, 2, 3, 7, 65, 999, 768_001, top // 2, top // 2 + 1, top, chance.randint(0, top)))
+        likely = RATES if what == "rate" else (1, 2, 3, 4, 7, 8, 12, 24, 32, 65)
+        value = min(top, chance.choice((*likely, 0, 999, 768_001, top // 2, top // 2 + 1, top, chance.randint(0, top))))
+        # The upper 16 of the 20 bits of FLAC's rate.
+        value = value >> 4 if (name, what) == ("pcm.flac", "rate") else value
         content = bytearray(files[name])
-        struct.pack_into(form, content, at, min(value, top))
-        if bytes(content) != files[name]:
-            yield name, f"{what} of {name} is {min(value, top)}", bytes(content)
+        struct.pack_into(form, content, at, value)
+        # So many bits in as many bytes are the same sound.
+        if bytes(content) != files[name] and (what, -(-value // 8)) != ("bits", 2):
+            yield name, f"{what} of {name} is {value}", bytes(content)
 
 
 def believed(what: str, samples: int) -> str:
-    """Return what is wrong with a lie that was believed; a length that is too great never is."""
-    return f"{samples} samples" if what.startswith("length") and samples > SAMPLES else ""
+    """Return what is wrong with a lie that was believed.
+
+    What a file says once cannot be doubted: that it is shorter, or AIFF's rate, channels and bits.
+    """
+    shorter = what.startswith("length") and samples <= SAMPLES
+    return "" if shorter or "pcm.aiff" in what else f"{samples} samples"
 
 
 def encode(child: Limited, path: Path, content: bytes) -> Done:

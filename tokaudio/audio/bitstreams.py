@@ -110,7 +110,7 @@ def flac_shortfall(file: BinaryIO, start: int = 0) -> str | None:
     if total == 0:
         return None
     end = audio_end(file)
-    first = _flac_audio(file, start, end)
+    first = flac_audio(file, start, end)
     if first is None:
         return "it ends inside its header"
     file.seek(max(first, end - 4 * longest - (1 << 16)))
@@ -127,7 +127,7 @@ def flac_shortfall(file: BinaryIO, start: int = 0) -> str | None:
     return f"its header declares {total} samples, at most {reached} are there"
 
 
-def _flac_audio(file: BinaryIO, start: int, end: int) -> int | None:
+def flac_audio(file: BinaryIO, start: int, end: int) -> int | None:
     """Return the position of the first frame, behind the metadata blocks; `None` if they do not end."""
     position = start + 4
     while position + 4 <= end:

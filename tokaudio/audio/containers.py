@@ -58,7 +58,7 @@ def _chunks(
         position += max(span(data), least)
 
 
-def _iff_chunks(file: BinaryIO, order: Literal["little", "big"]) -> Iterator[tuple[bytes, int, int]]:
+def iff_chunks(file: BinaryIO, order: Literal["little", "big"]) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, position of the body and length of the chunks of RIFF and IFF: 32-bit lengths, even positions."""
 
     def length(head: bytes) -> int:
@@ -75,7 +75,7 @@ def wav_shortfall(file: BinaryIO, size: int) -> str | None:
     if len(head) == 12 and head[8:] != b"WAVE":
         return None
     whole, long_data = int.from_bytes(head[4:8], order), 0
-    for name, body, length in _iff_chunks(file, order):
+    for name, body, length in iff_chunks(file, order):
         if name == b"ds64":
             lengths = _at(file, body, 16)
             whole, long_data = int.from_bytes(lengths[:8], "little"), int.from_bytes(lengths[8:], "little")
@@ -93,7 +93,7 @@ def with_open_length(file: BinaryIO) -> SplicedFile | None:
     what follows are tags, and the file truly holds no samples: `None`.
     """
     head = _at(file, 0, 12)
-    for name, body, length in _iff_chunks(file, "little"):
+    for name, body, length in iff_chunks(file, "little"):
         if name == b"data":
             whole = int.from_bytes(head[4:8], "little")
             size = file.seek(0, os.SEEK_END)
@@ -111,7 +111,7 @@ def aiff_shortfall(file: BinaryIO, size: int) -> str | None:
     if len(head) == 12 and head[8:] not in (b"AIFF", b"AIFC"):
         return None
     needed = 0
-    for name, body, length in _iff_chunks(file, "big"):
+    for name, body, length in iff_chunks(file, "big"):
         if name == b"COMM":
             common = _at(file, body, 22)
             channels, frames, bits = (int.from_bytes(common[a:b], "big") for a, b in ((0, 2), (2, 6), (6, 8)))
@@ -127,16 +127,22 @@ def aiff_shortfall(file: BinaryIO, size: int) -> str | None:
     return None if whole in _OPEN_32 else lacks(whole + 8, size, "bytes")
 
 
+def _w64_length(head: bytes) -> int:
+    return int.from_bytes(head[16:24], "little")
+
+
+def w64_chunks(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield position and head of the chunks of W64."""
+    return _chunks(file, 40, 24, lambda head: _w64_length(head) + (-_w64_length(head) % 8))
+
+
 def w64_shortfall(file: BinaryIO, size: int) -> str | None:
     """Sony Wave64: chunks named by a GUID, with 64-bit lengths that count their 24-byte head, at multiples of 8."""
-
-    def length(head: bytes) -> int:
-        return int.from_bytes(head[16:24], "little")
-
-    for position, head in _chunks(file, 40, 24, lambda head: length(head) + (-length(head) % 8)):
+    for position, head in w64_chunks(file):
         if head[:16] == _W64_DATA:
-            open_end = length(head) <= 24 or length(head) >= _OPEN_64
-            return None if open_end else lacks(length(head) - 24, size - position - 24)
+            length = _w64_length(head)
+            open_end = length <= 24 or length >= _OPEN_64
+            return None if open_end else lacks(length - 24, size - position - 24)
     whole = int.from_bytes(_at(file, 16, 8), "little")
     return None if whole == 0 or whole >= _OPEN_64 else lacks(whole, size, "bytes")
 

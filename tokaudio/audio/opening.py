@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from tokaudio.audio.bitstreams import ogg_is_chained
 from tokaudio.audio.containers import with_open_length
+from tokaudio.audio.contradictions import contradiction
 from tokaudio.audio.integrity import declared_shortfall
 from tokaudio.audio.mpeg import first_frame, with_index
 from tokaudio.audio.sources import SndfileSource, Source, TorchcodecSource
@@ -48,12 +49,15 @@ def open_source(path: str | os.PathLike[str]) -> Opened:
     """Open a regular file with the decoder that fits it.
 
     Raises:
-        AudioError: If it is missing, not a regular file, unreadable, empty, or of no known format.
+        AudioError: If it is missing, not a regular file, unreadable, empty, of no known format, or its header
+            contradicts itself.
         MissingDependencyError: If its format needs torchcodec, and that is not installed.
     """
     file = open_regular(path)
     try:
         shortfall = declared_shortfall(file)
+        if (problem := contradiction(file)) is not None:
+            raise AudioError(one_line(path, problem, "copy it again, or convert it anew from the original"))
         file.seek(0)
         head = file.read(64)
         file.seek(0)
