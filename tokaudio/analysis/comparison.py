@@ -12,7 +12,7 @@ from typing import Any
 
 from tokaudio.analysis.codebook_report import Report
 from tokaudio.analysis.codes.token_association import TokenAssociation
-from tokaudio.analysis.pages.templating import fixed
+from tokaudio.pages.templating import fixed
 
 FORMAT = "tokaudio-comparison"
 VERSION = 1

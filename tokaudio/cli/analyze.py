@@ -75,8 +75,8 @@ def analyze(  # noqa: PLR0917 - typer reads options from parameters
         _refuse_idle({"--where": where, "--max-minutes": max_minutes, "--swap-pairs": swap_pairs})
 
     from tokaudio.analysis.annotated.annotations import read_annotations
-    from tokaudio.analysis.pages.templating import environment
     from tokaudio.cli.analyzing import tell, write_findings
+    from tokaudio.pages.templating import environment
 
     if output is not None:
         environment()

@@ -49,12 +49,12 @@ def compare(  # noqa: PLR0917 - typer reads options from parameters
 
     from tokaudio.analysis.annotated.annotations import read_annotations
     from tokaudio.analysis.comparing import compare as compare_tokenizers
-    from tokaudio.analysis.pages.templating import environment
     from tokaudio.cli.analyzing import write_findings
     from tokaudio.cli.comparing import ComparisonProgress, tell
     from tokaudio.cli.loading import choose_device, open_tokenizer
     from tokaudio.cli.signals import orderly
     from tokaudio.cli.sounds import find_sounds
+    from tokaudio.pages.templating import environment
 
     if output is not None:
         environment()

@@ -38,8 +38,8 @@ def leaderboard(  # noqa: PLR0917 - typer reads options from parameters
     if output is not None:
         check_output(output, force)
 
-    from tokaudio.analysis.pages.templating import environment
     from tokaudio.atomic import atomic_write
+    from tokaudio.pages.templating import environment
     from tokaudio.probes.errors import ProbeError
     from tokaudio.probes.leaderboard import leaderboard as side_by_side
     from tokaudio.probes.results import read_results

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.layer_study.test_study import ALL, study
-from tokaudio.analysis.pages.charts import HEIGHT, WIDTH, line_chart
 from tokaudio.analysis.pages.layers_page import layers_page
 from tokaudio.errors import MissingDependencyError
+from tokaudio.pages.charts import HEIGHT, WIDTH, line_chart
 
 
 class Outline(HTMLParser):

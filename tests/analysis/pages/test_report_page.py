@@ -16,8 +16,6 @@ import torch
 from tests.analysis.pages.test_layers_page import Outline
 from tests.analysis.reported import HOSTILE, document, full_report, sounds
 from tests.near import assert_near
-from tokaudio.analysis.pages.curves import curve_chart
-from tokaudio.analysis.pages.heat_maps import Shade, heat_map
 from tokaudio.analysis.pages.listening import (
     MOST_BYTES,
     RATE,
@@ -34,6 +32,8 @@ from tokaudio.analysis.single_codes.held_codes import HeldCodes
 from tokaudio.analysis.sounds import Clip
 from tokaudio.analysis.statistics.contingency import AnalysisError
 from tokaudio.errors import MissingDependencyError
+from tokaudio.pages.curves import curve_chart
+from tokaudio.pages.heat_maps import Shade, heat_map
 
 TITLES = (
     "In short",

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokaudio.analysis.comparison import FORMAT
-from tokaudio.analysis.pages.charts import HEIGHT, WIDTH, Chart
-from tokaudio.analysis.pages.curves import curve_chart
-from tokaudio.analysis.pages.heat_maps import HeatMap, Shade, heat_map
-from tokaudio.analysis.pages.templating import NOTHING, fixed, percent, render
 from tokaudio.analysis.statistics.contingency import AnalysisError
+from tokaudio.pages.charts import HEIGHT, WIDTH, Chart
+from tokaudio.pages.curves import curve_chart
+from tokaudio.pages.heat_maps import HeatMap, Shade, heat_map
+from tokaudio.pages.templating import NOTHING, fixed, percent, render
 
 
 def comparison_page(document: Mapping[str, Any]) -> str:
@@ -44,7 +44,7 @@ def comparison_page(document: Mapping[str, Any]) -> str:
         "width": WIDTH,
         "height": HEIGHT,
     }
-    return render("compare.html.j2", values)
+    return render("compare.html.j2", values, "tokaudio.analysis.pages")
 
 
 def _equal_map(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> HeatMap | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tokaudio.analysis.layer_study.study import LayerStudy, Measurement
-from tokaudio.analysis.pages.charts import HEIGHT, WIDTH, Chart, line_chart
-from tokaudio.analysis.pages.templating import environment
+from tokaudio.pages.charts import HEIGHT, WIDTH, Chart, line_chart
+from tokaudio.pages.templating import environment
 
 _TITLES = {
     "phone": "Phones",
@@ -31,7 +31,7 @@ def layers_page(study: LayerStudy) -> str:
     Raises:
         MissingDependencyError: if jinja2 is not installed.
     """
-    template = environment().get_template("layers.html.j2")
+    template = environment("tokaudio.analysis.pages").get_template("layers.html.j2")
     places: list[int | None] = [None, *study.layers] if _has_reference(study) else list(study.layers)
     return template.render(
         study=study,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokaudio.analysis.pages.charts import Chart
-from tokaudio.analysis.pages.curves import curve_chart
+from tokaudio.pages.charts import Chart
+from tokaudio.pages.curves import curve_chart
 
 _LONGEST = 16
 

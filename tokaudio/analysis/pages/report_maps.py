@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokaudio.analysis.pages.heat_maps import HeatMap, Shade, heat_map
-from tokaudio.analysis.pages.templating import NOTHING, fixed, percent
+from tokaudio.pages.heat_maps import HeatMap, Shade, heat_map
+from tokaudio.pages.templating import NOTHING, fixed, percent
 
 
 def role_map(information: Sequence[Mapping[str, Any]]) -> HeatMap | None:

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokaudio.analysis.codebook_report import FORMAT
-from tokaudio.analysis.pages.charts import HEIGHT, WIDTH, Chart
 from tokaudio.analysis.pages.listening import clips_per_codebook
 from tokaudio.analysis.pages.report_charts import increment_chart, prefix_charts, rarefaction_chart, runs_chart
 from tokaudio.analysis.pages.report_maps import band_map, redundancy_map, robustness_map, role_map
 from tokaudio.analysis.pages.report_pictures import drawn_map, spectra
 from tokaudio.analysis.pages.report_words import MEASURES, highlights
-from tokaudio.analysis.pages.templating import render
 from tokaudio.analysis.statistics.contingency import AnalysisError
+from tokaudio.pages.charts import HEIGHT, WIDTH, Chart
+from tokaudio.pages.templating import render
 
 _MOST_MAPS = 12
 
@@ -79,7 +79,7 @@ def report_page(
         "width": WIDTH,
         "height": HEIGHT,
     }
-    return render("report.html.j2", values)
+    return render("report.html.j2", values, "tokaudio.analysis.pages")
 
 
 def _increments(information: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Chart | None:

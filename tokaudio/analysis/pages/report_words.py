@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tokaudio.analysis.pages.templating import percent
+from tokaudio.pages.templating import percent
 
 MEASURES = {
     "usage": "usage",

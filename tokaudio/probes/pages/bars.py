@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tokaudio.analysis.pages.charts import Tick
-from tokaudio.analysis.pages.curves import short
+from tokaudio.pages.charts import Tick
+from tokaudio.pages.curves import short
 
 WIDTH, ROW, _BAR = 420.0, 38.0, 11.0
 _LEFT, _RIGHT, _FOOT = 16.0, 22.0, 24.0

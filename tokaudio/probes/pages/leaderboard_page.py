@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokaudio.analysis.pages.charts import HEIGHT, WIDTH, Chart
-from tokaudio.analysis.pages.curves import curve_chart
-from tokaudio.analysis.pages.templating import NOTHING, fixed, render
+from tokaudio.pages.charts import HEIGHT, WIDTH, Chart
+from tokaudio.pages.curves import curve_chart
+from tokaudio.pages.templating import NOTHING, fixed, render
 from tokaudio.probes.evidence import Metric
 from tokaudio.probes.leaderboard import Entry, Leaderboard, TaskTable
 from tokaudio.probes.pages.bars import ROW, Bar, BarChart, bar_chart

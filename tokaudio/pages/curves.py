@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tokaudio.analysis.pages.charts import HEIGHT, WIDTH, Chart, Dot, Line, Tick
-from tokaudio.analysis.pages.templating import fixed, percent
+from tokaudio.pages.charts import HEIGHT, WIDTH, Chart, Dot, Line, Tick
+from tokaudio.pages.templating import fixed, percent
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 12.0, 12.0, 38.0
 _STEPS, _MOST_ACROSS, _FEWEST_ACROSS = 5, 8, 3

@@ -1,6 +1,6 @@
 """Pages from templates: how figures are written, and what keeps a page to itself.
 
-    environment().get_template("report.html.j2").render(page=..., policy=policy(), script=script())
+    render("report.html.j2", values, "tokaudio.analysis.pages")
 
 A page holds all it needs. What it may load is written into it (Content-Security-Policy): nothing but sound within it;
 and the one script that runs is known by its digest, so that no name or label ever becomes a program.
@@ -39,7 +39,7 @@ def environment(*packages: str) -> Any:
         text = one_line("jinja2", "is not installed", "run: pip install 'tokaudio[viz]'")
         raise MissingDependencyError(text) from error
     made = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in (*packages, "tokaudio.analysis.pages")]),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in (*packages, "tokaudio.pages")]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -84,9 +84,7 @@ def whole(value: float | None) -> str:
 
 def script() -> str:
     """Return the script of the pages: sorting, playing, and what a figure says when pointed at."""
-    return (
-        importlib.resources.files("tokaudio.analysis.pages").joinpath("templates/page.js").read_text(encoding="utf-8")
-    )
+    return importlib.resources.files("tokaudio.pages").joinpath("templates/page.js").read_text(encoding="utf-8")
 
 
 def policy() -> str:
