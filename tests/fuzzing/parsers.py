@@ -93,7 +93,8 @@ def _audio() -> list[bytes]:
         return [path.read_bytes() for path in sorted(Path(place).iterdir())]
 
 
-def _tokens() -> Tokens:
+def single_tokens() -> Tokens:
+    """Return one item with every part."""
     books = (CodebookSpec(9, role="semantic"), CodebookSpec(70_000))
     spec = TokenizerSpec("rich", "hybrid", 16_000, 320, books)
     codes = torch.tensor([[[8, 0, 2, 1], [69_999, 0, 5, 0]]])
@@ -104,7 +105,7 @@ def _tokens() -> Tokens:
 
 def _npz() -> list[bytes]:
     with tempfile.TemporaryDirectory() as place:
-        write_npz(Path(place, "a.npz"), _tokens())
+        write_npz(Path(place, "a.npz"), single_tokens())
         return [Path(place, "a.npz").read_bytes()]
 
 
