@@ -2,7 +2,8 @@
 
 Files of one second go through a whole job in this process (`workers=0`), with its memory, its open files and its
 seconds of CPU looked at every 500 files. With `--tokenizer loudness`, a toy takes the place of the model, so that what
-is left is the pipeline. `--report LOG ...` writes the section from logs, also of a run that was cut off.
+is left is the pipeline. `--report LOG ...` writes the section from logs, also of a run that was cut off; `--fresh` is the
+log of a short job begun when the long one ended, which tells a process that slows down from a machine that does.
 """
 
 from __future__ import annotations
@@ -57,6 +58,11 @@ def pace(samples: list[Sample]) -> float:
     return speed(samples[-1 - tenth], samples[-1]) / speed(samples[tenth], samples[2 * tenth])
 
 
+def cost(samples: list[Sample]) -> float:
+    """Return the CPU seconds of 1,000 files, the start left out."""
+    return (samples[-1].seconds - samples[0].seconds) / (samples[-1].inputs - samples[0].inputs) * 1000
+
+
 def soak(folder: Path, tokenize: TokenizeBatch, files: int, log: Path) -> None:
     """Encode so many files, and log what is seen."""
     source = write_clips(folder / "clips", files, 1.0)
@@ -83,8 +89,8 @@ def look(inputs: int) -> Sample:
     return Sample(inputs, held, len(os.listdir("/proc/self/fd")), time.process_time())  # noqa: PTH208
 
 
-def report(runs: dict[str, list[Sample]]) -> str:
-    """Return the section of RESULTS.md, of runs by the name of their tokenizer."""
+def report(runs: dict[str, list[Sample]], fresh: list[Sample] | None = None) -> str:
+    """Return the section of RESULTS.md, of runs by the name of their tokenizer, and a short run after the last."""
     lines = ["## Corpora: very many files", "", machine_line(("torch", "pyarrow"), threads=1), ""]
     lines += ["Files of one second, in Parquet shards of 300, by one process.", ""]
     lines += ["| tokenizer | files | resident MiB | open files | CPU seconds |", "|---|---:|---:|---:|---:|"]
@@ -100,6 +106,11 @@ def report(runs: dict[str, list[Sample]]) -> str:
             f"memory per 10,000 files; {min(opened)} to {max(opened)} open files; speed of the last tenth "
             f"{pace(samples):.0%} of that of the second, by CPU seconds.",
         ]
+        if fresh is not None:
+            lines += [
+                f"Its last tenth took {cost(samples[-1 - len(samples) // 10 :]):.1f} CPU seconds per 1,000 files; a new "
+                f"process on the same machine, begun when it had ended, {cost(fresh):.1f}.",
+            ]
     return "\n".join(lines)
 
 
@@ -115,6 +126,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--log", type=Path, help="default: TOKENIZER.jsonl in a temporary folder")
     parser.add_argument("--report", type=Path, nargs="*", metavar="LOG", help="named after their tokenizers")
+    parser.add_argument("--fresh", type=Path, metavar="LOG", help="of a short run after that of --report")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         logs = given.report
@@ -122,7 +134,9 @@ def main() -> int:
             logs = [given.log or Path(name, f"{given.tokenizer}.jsonl")]
             tokenize = loudness() if given.tokenizer == "loudness" else TokenizeBatch(given.tokenizer)
             soak(Path(name), tokenize, given.files, logs[0])
-        write_section("corpus-soak", report({log.stem: read_log(log) for log in logs}))
+        write_section(
+            "corpus-soak", report({log.stem: read_log(log) for log in logs}, given.fresh and read_log(given.fresh))
+        )
     return 0
 
 

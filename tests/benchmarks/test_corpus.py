@@ -69,3 +69,5 @@ def test_a_soak_is_told_by_its_log(tmp_path: Path) -> None:
     text = corpus_soak.report({log.stem: samples})
     assert "| toy | 100,000 | 317 | 9 | 1000 |" in text
     assert "+2.50 MB of memory per 10,000 files; 9 to 9 open files; speed of the last tenth 100%" in text
+    again = corpus_soak.report({log.stem: samples}, soak(0.0, 0.5)[:11])
+    assert "last tenth took 10.0 CPU seconds per 1,000 files; a new process" in again and "had ended, 10.3." in again
