@@ -2,8 +2,8 @@
 
 Files of one second go through a whole job in this process (`workers=0`), with its memory, its open files and its
 seconds of CPU looked at every 500 files. With `--tokenizer loudness`, a toy takes the place of the model, so that what
-is left is the pipeline. `--report LOG ...` writes the section from logs, also of a run that was cut off; `--fresh` is the
-log of a short job begun when the long one ended, which tells a process that slows down from a machine that does.
+is left is the pipeline. `--report LOG ...` writes the section from logs, also of a run that was cut off; `--fresh` is
+the log of a short job begun when the long one ended: it tells a process that slows down from a machine that does.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def report(runs: dict[str, list[Sample]], fresh: list[Sample] | None = None) -> 
         ]
         if fresh is not None:
             lines += [
-                f"Its last tenth took {cost(samples[-1 - len(samples) // 10 :]):.1f} CPU seconds per 1,000 files; a new "
-                f"process on the same machine, begun when it had ended, {cost(fresh):.1f}.",
+                f"Its last tenth took {cost(samples[-1 - len(samples) // 10 :]):.1f} CPU seconds per 1,000 files; "
+                f"a new process on the same machine, begun when it had ended, {cost(fresh):.1f}.",
             ]
     return "\n".join(lines)
 
