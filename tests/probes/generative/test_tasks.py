@@ -98,6 +98,7 @@ def test_enhancement_learns_what_was_done_to_the_tones(tmp_path: Path) -> None:
     found = _run("enhancement", _detuned(tmp_path))
     assert found.axis == "generative" and found.measure.metric == "mel_distance"
     assert set(found.references) == {"input", "input_tokens", "clean_tokens", "continuous"}
+    assert not any("not learnt" in note for note in found.notes)
     heard, ceiling = found.references["input_tokens"].mean, found.references["clean_tokens"].mean
     assert ceiling < 0.3 * heard
     assert found.measure.mean < ceiling + 0.2 * (heard - ceiling)
