@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +39,8 @@ class PitchShift(Transform):
         """Return the sound at another pitch."""
         from librosa.effects import pitch_shift
 
-        moved = pitch_shift(sound, sr=setting.sample_rate, n_steps=self.semitones, n_fft=_window(sound))
-        return Changed(np.asarray(moved[:, : sound.shape[1]], dtype=np.float32))
+        moved = _vocoded(pitch_shift, sound, sr=setting.sample_rate, n_steps=self.semitones)
+        return Changed(moved[:, : sound.shape[1]])
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class TimeStretch(Transform):
         """Return the sound at another pace."""
         from librosa.effects import time_stretch
 
-        moved = time_stretch(sound, rate=self.speed, n_fft=_window(sound))
-        return Changed(np.asarray(moved, dtype=np.float32), speed=sound.shape[1] / moved.shape[1])
+        moved = _vocoded(time_stretch, sound, rate=self.speed)
+        return Changed(moved, speed=sound.shape[1] / moved.shape[1])
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,16 @@ class Slice(Transform):
             raise AnalysisError(f"{sound.shape[1]} samples have no slice of whole frames; give longer recordings")
         start = first * setting.step
         return Changed(sound[:, start : start + count * setting.step], start=start)
+
+
+def _vocoded(change: Callable[..., Sound], sound: Sound, **options: float) -> Sound:
+    """Return what librosa's phase vocoder makes of a sound, without what it says of its own inner calls.
+
+    librosa 1.0 warns of arguments that it passes itself, and casts memory that nothing was written to yet.
+    """
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", FutureWarning)
+        return np.asarray(change(sound, n_fft=_window(sound), **options), dtype=np.float32)
 
 
 def _window(sound: Sound) -> int:
