@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import sys
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ class Opened:
     source: Source
     shortfall: str | None
     declared_frames: int | None
+
+
+# An address, also behind the folder of a manifest, where its two slashes have become one.
+_ELSEWHERE = re.compile(r"(?:^|/)(?:[A-Za-z][A-Za-z0-9+.-]+:/|pipe:)")
 
 
 def open_source(path: str | os.PathLike[str]) -> Opened:
@@ -107,7 +112,7 @@ def _refuse_special(path: str | os.PathLike[str], mode: int) -> None:
 def _reason(path: str | os.PathLike[str], error: OSError | ValueError) -> tuple[str, str]:
     """Say why a file cannot be opened, and what to do."""
     name = os.fspath(path)
-    if "://" in name or name.startswith("pipe:"):
+    if _ELSEWHERE.search(str(name)):
         return "URLs and pipes are not read", "download it to a file first"
     if isinstance(error, FileNotFoundError):
         if Path(path).is_symlink():

@@ -153,6 +153,7 @@ def _assign(plan: Plan, found: Sequence[tuple[str, str]], output: str, suffix: s
         target = str(Path(output, name))
         try:
             check_target(target, own, force=force)
+            _check_inside(target, output)
         except TokaudioError as error:
             plan.failures.append((source, error, target))
         else:
@@ -186,6 +187,13 @@ def check_target(target: str, sources: set[str], *, force: bool) -> None:
     if not os.access(parent, os.W_OK | os.X_OK):
         problem = "no permission to write there, or the file system is read-only"
         raise EnvironmentFailure(one_line(target, problem, "write elsewhere, or run chmod u+w on the directory"))
+
+
+def _check_inside(target: str, output: str) -> None:
+    """Refuse an output that a link in the output folder would put elsewhere."""
+    root = os.path.realpath(output)
+    if os.path.commonpath([root, os.path.realpath(target)]) != root:
+        raise refuse(target, f"a link leads out of {output}", "remove the link, or name the folder it leads to")
 
 
 def _is_folder(path: str) -> bool:
