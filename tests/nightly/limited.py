@@ -62,8 +62,8 @@ class Limited:
             broke = f"hung for {HANGS_AFTER_SECONDS:g} s"
             child.kill()
         if not line:
-            broke = broke or f"ended with {child.wait()}"
-            self._child = None
+            child.communicate()
+            broke, self._child = broke or f"ended with {child.returncode}", None
         answer = json.loads(line) if line else {}
         self.peak_bytes = max(self.peak_bytes, answer.get("peak_bytes", 0))
         return Done(answer, broke, self._said(before))
@@ -90,7 +90,7 @@ class Limited:
         """End the child."""
         if self._child is not None:
             self._child.kill()
-            self._child.wait()
+            self._child.communicate()
         self._stderr.close()
 
 
