@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from typing_extensions import TypeAliasType
 
 from tokaudio.probes.errors import ProbeError
 from tokaudio.probes.records import from_plain, to_plain
@@ -70,6 +71,21 @@ def test_arrays_and_what_is_not_finite() -> None:
     np.testing.assert_array_equal(back.cells, table.cells)
     assert back.places.dtype == np.int64 and back.cells.dtype == np.float64
     assert to_plain(math.inf) is None and math.isnan(from_plain(Page, {**BOOK, "price": None}, "").price)
+
+
+Item = TypeVar("Item", bound=np.generic)
+Cells = TypeAliasType("Cells", np.ndarray[Any, np.dtype[Item]], type_params=(Item,))
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    cells: Cells[np.float64]
+
+
+def test_an_alias_is_what_it_stands_for() -> None:
+    assert from_plain(Row, {"cells": [1, 2]}, "row").cells.dtype == np.float64
+    with pytest.raises(ProbeError, match=r"^row: cells is 1; give a list of numbers$"):
+        from_plain(Row, {"cells": 1}, "row")
 
 
 BOOK = {"title": "a", "price": 1, "sold": True}

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _BASE = ("torch", "numpy", "soundfile", "soxr", "huggingface-hub", "safetensors", "typer", "rich", "librosa")
 _OPTIONAL = ("torchcodec", "matplotlib", "pyarrow", "webdataset", "datasets", "transformers", "onnxruntime", "pystoi")
 
+# What a package with compiled parts that do not fit raises when it is imported.
+_BROKEN = (ImportError, OSError, RuntimeError)
+
 
 def doctor(as_json: options.Json = False, debug: options.Debug = False) -> int:
     """Show versions and devices, and check the codes of this machine.
@@ -91,7 +94,7 @@ def _libraries() -> dict[str, str]:
     ):
         try:
             found[name] = str(getattr(importlib.import_module(module), attribute))
-        except (ImportError, OSError, AttributeError) as error:
+        except (*_BROKEN, AttributeError) as error:
             found[name] = f"does not load: {_first_line(error)}"
     return found
 
@@ -103,7 +106,7 @@ def _torchaudio() -> str | None:
         return None
     try:
         importlib.import_module("torchaudio")
-    except (ImportError, OSError) as error:
+    except _BROKEN as error:
         return f"{version}, does not load: {_first_line(error)}"
     return version
 

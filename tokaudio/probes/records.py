@@ -98,6 +98,7 @@ class _Refused(Exception):
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:
+    kind = _unaliased(kind)
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         return _union(get_args(kind), value, where)
@@ -106,6 +107,12 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     if origin is np.ndarray:
         return _array(kind, value, where)
     return _plain(kind, value, where) if origin is None else _many(origin, get_args(kind), value, where)
+
+
+def _unaliased(kind: Any) -> Any:
+    """Return what an alias made by `type` stands for, as `NDArray` of numpy 2.5 is one."""
+    alias = getattr(get_origin(kind), "__value__", None)
+    return kind if alias is None else alias[get_args(kind)]
 
 
 def _many(origin: Any, kinds: tuple[Any, ...], value: Any, where: str) -> Any:
