@@ -73,6 +73,7 @@ def test_saving_again_replaces_and_saving_nowhere_is_refused(codec: SpectralCode
         (lambda t: [t.pop(name) for name in list(t) if name.startswith("decoder")], "lacks tensor .* and .* more"),
         (lambda t: t.update(extra=torch.zeros(1)), "has the unknown tensor 'extra'"),
         (lambda t: t.update({TABLE: torch.zeros(16, 9)}), rf"'{TABLE}' has shape \[16, 9\], not \[16, 8\]"),
+        (lambda t: t.update({TABLE: torch.zeros(0, 8)}), rf"'{TABLE}' has shape \[0, 8\], not \[16, 8\]"),
         (lambda t: t[TABLE].__setitem__((3, 4), torch.nan), f"'{TABLE}' holds a NaN or an Inf"),
         (lambda t: t[TABLE].__setitem__((3, 4), -torch.inf), f"'{TABLE}' holds a NaN or an Inf"),
         (lambda t: t.update({TABLE: torch.zeros(16, 8, dtype=torch.int32)}), f"'{TABLE}' is torch.int32"),
@@ -84,6 +85,13 @@ def test_weights_that_do_not_fit_are_refused_by_name(saved: Path, change: Any, p
     with pytest.raises(CheckpointError, match=problem) as caught:
         Tokenizer.from_pretrained(saved)
     assert str(caught.value).startswith(str(saved / "model.safetensors"))
+
+
+def test_denormal_weights_are_weights_like_others(saved: Path, noise: Tensor):
+    change_tensors(saved, lambda tensors: tensors[TABLE][3].fill_(1e-40))
+    tokenizer = Tokenizer.from_pretrained(saved)
+    assert int((tokenizer.codebooks()[1] == 1e-40).sum()) == 8
+    assert torch.equal(tokenizer.encode(noise).codes, tokenizer.encode(noise).codes)
 
 
 @pytest.mark.parametrize("cut", [0, 7, 100, 3_000])
