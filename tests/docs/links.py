@@ -57,6 +57,9 @@ def problem(link: Link) -> str:
     path, _, anchor = link.target.partition("#")
     page = ROOT / link.where.rpartition(":")[0]
     target = (page.parent / path).resolve() if path else page
+    if target.parent == ROOT / "docs" / "notebooks":
+        # The site makes these pages of notebooks.
+        target = ROOT / "examples" / "notebooks" / f"{target.stem}.ipynb"
     if not target.exists():
         return "is missing"
     if anchor and target.suffix == ".md" and anchor not in anchors(target):

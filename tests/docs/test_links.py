@@ -40,6 +40,8 @@ def test_anchors_are_those_of_headings(tmp_path: Path) -> None:
         ("docs/fuse.md", ""),
         ("docs/fuse.md#limits", ""),
         ("docs/nowhere.md", "is missing"),
+        ("docs/notebooks/01_first_tokens.md", ""),
+        ("docs/notebooks/none.md", "is missing"),
         ("docs/fuse.md#nothing", "has no heading for #nothing"),
         ("#nothing", "has no heading for #nothing"),
     ],
