@@ -100,9 +100,8 @@ def main() -> int:
         print(f"{check} {said}: {len(fresh)} new selections, {time.monotonic() - started:.0f} s, {cpu:.0f} CPU s")
         sys.stdout.flush()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        f"{len(given.checks or GATE)} checks, {time.monotonic() - began:.0f} s, {used.ru_utime + used.ru_stime:.0f} CPU s"
-    )
+    spent = f"{time.monotonic() - began:.0f} s, {used.ru_utime + used.ru_stime:.0f} CPU s"
+    print(f"{len(given.checks or GATE)} checks, {spent}")
     print(f"failed: {' '.join(failed)}" if failed else "all hold")
     return int(bool(failed))
 

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,7 +41,8 @@ class Hub:
     """What the server holds, and what it was asked.
 
     Attributes:
-        faults: what goes wrong with the body of a file, by its name: `cut`, `cut once` or `garbled`.
+        faults: what goes wrong with the body of a file, by its name: `cut`, `cut once`, `cut, then refused` or
+            `garbled`; `slow` sends it in pieces.
         status: a status that every request is answered with, if not 0.
         requests: methods and paths, in order.
     """
@@ -103,6 +105,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
+    def _send_slowly(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        for start in range(0, len(body), 1 << 16):
+            self.wfile.write(body[start : start + (1 << 16)])
+            time.sleep(0.002)
+
     def _json(self, document: Any) -> None:
         self._send(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
@@ -163,10 +174,18 @@ class _Handler(BaseHTTPRequestHandler):
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         body = content[start:]
+        if fault == "slow" and self.command == "GET":
+            return self._send_slowly(206 if start else 200, body, headers)
+        if start and fault == "refused once":
+            del self.hub.faults[path]
+            raise _Refusal(503)
         if fault is None or not fault.startswith("cut") or self.command == "HEAD":
             return self._send(206 if start else 200, body, headers)
-        if fault == "cut once":
-            del self.hub.faults[path]
+        if fault != "cut":
+            if fault == "cut once":
+                del self.hub.faults[path]
+            else:
+                self.hub.faults[path] = "refused once"
             # The line goes dead in the middle.
             headers["Content-Length"] = str(len(body))
             self.close_connection = True
