@@ -140,8 +140,9 @@ def test_existing_file_stays(tmp_path: Path) -> None:
     spool = TokenSpool()
     spool.add(whole(3))
     spool.write(tmp_path / "a.npz")
-    with pytest.raises(OutputError, match="exists"):
+    with pytest.raises(OutputError, match="exists") as kept:
         spool.write(tmp_path / "a.npz")
     spool.add(whole(1))
+    assert kept.tb is not None  # its frames are still there when the spool grows
     spool.write(tmp_path / "a.npz", overwrite=True)
     assert read_npz(tmp_path / "a.npz").codes.shape[2] == 4

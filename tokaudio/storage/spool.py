@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 import numpy as np
 import torch
@@ -144,18 +145,22 @@ class TokenSpool:
         facts = (self.spec, self.fingerprint, self.provenance)
         header = make_header(path, *facts, extras=list(self._extras), depth=self._depth is not None)
         shape = (self.spec.num_codebooks, self.num_frames)
-        members: Members = {
-            "header": (header.dtype, header.shape, [header.data]),
-            "codes": (codes_dtype(self.spec), shape, [memoryview(row) for row in self._rows]),
-            "num_samples": (np.dtype("<i8"), (), [np.array(self.num_samples, "<i8").tobytes()]),
-        }
-        if self._depth is not None:
-            members["depth"] = (depth_dtype(self.spec), (self.num_frames,), [memoryview(self._depth)])
-        members |= {
-            f"extras/{name}": (extra.dtype, extra.shape, [memoryview(extra.data)])
-            for name, extra in self._extras.items()
-        }
-        write_members(path, members, overwrite=overwrite)
+        # Released in the end, as what has an open view cannot grow, and an exception may keep one.
+        with ExitStack() as views:
+
+            def view(data: bytearray) -> memoryview:
+                return views.enter_context(memoryview(data))
+
+            members: Members = {
+                "header": (header.dtype, header.shape, [header.data]),
+                "codes": (codes_dtype(self.spec), shape, [view(row) for row in self._rows]),
+                "num_samples": (np.dtype("<i8"), (), [np.array(self.num_samples, "<i8").tobytes()]),
+            }
+            if self._depth is not None:
+                members["depth"] = (depth_dtype(self.spec), (self.num_frames,), [view(self._depth)])
+            extras = self._extras.items()
+            members |= {f"extras/{name}": (extra.dtype, extra.shape, [view(extra.data)]) for name, extra in extras}
+            write_members(path, members, overwrite=overwrite)
 
 
 class _Extra:
