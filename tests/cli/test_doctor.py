@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests.cli.support import Cli
+from tests.tokenizers.conftest import make_codec
 from tokaudio.cli import doctor
-from tokaudio.tokenizers.self_check import SelfCheck
+from tokaudio.tokenizers.self_check import SelfCheck, _digest
 
 
 def test_versions_devices_and_checks(cli: Cli) -> None:
@@ -69,3 +71,35 @@ def test_absent_packages_are_said_to_be_absent(cli: Cli, monkeypatch: pytest.Mon
     done = cli("doctor")
     assert "no-such-package  not installed" in done.out
     assert done.code == 1  # nothing could be checked
+
+
+def test_codes_of_one_tokenizer_are_stored_and_compared(cli: Cli, tmp_path: Path) -> None:
+    folder, file = make_codec().save_pretrained(tmp_path / "tiny"), tmp_path / "codes.json"
+    done = cli("doctor", "-t", folder)
+    assert done.code == 1 and "no codes are stored; store them with --record FILE.json" in done.out
+    done = cli("doctor", "-t", folder, "--record", file)
+    assert (done.code, done.err) == (0, "") and f"in {file}" in done.out
+    done = cli("doctor", "-t", folder, "--codes", file)
+    assert done.code == 0 and "exact (" in done.out
+    document = json.loads(file.read_text())
+    document["codes"][0][0] ^= 1
+    document["sha256"] = _digest(torch.tensor(document["codes"]))
+    file.write_text(json.dumps(document))
+    told = json.loads(cli("doctor", "-t", folder, "--codes", file, "--json").out)
+    assert (told["status"], told["total"] - told["equal"], told["device"]) == ("differs", 1, "cpu")
+    assert cli("doctor", "-t", "mini-codec", "--codes", file).code == 1, "they are of other weights"
+    assert "exact" in cli("doctor", "-t", "mini-codec").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--record", "a.json"], "--record: is about one tokenizer; name it with -t"),
+        (["-t", "mini-codec", "--codes", "none.json"], "is no file; store codes first"),
+        (["-t", "mini-codec", "--record", "a.txt"], "is no .json file"),
+        (["-t", "mini-codec", "--record", "a.json", "--codes", "b.json"], "exclude each other"),
+    ],
+)
+def test_misuse_is_refused(cli: Cli, arguments: list[str], problem: str) -> None:
+    done = cli("doctor", *arguments)
+    assert done.code == 2 and problem in done.failure

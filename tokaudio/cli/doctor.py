@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 import platform
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from tokaudio.cli import options
+from tokaudio.cli.failures import refuse
 from tokaudio.cli.report import emit, emit_json, listing
 
 if TYPE_CHECKING:
@@ -20,12 +24,42 @@ _OPTIONAL = ("torchcodec", "matplotlib", "pyarrow", "webdataset", "datasets", "t
 _BROKEN = (ImportError, OSError, RuntimeError)
 
 
-def doctor(as_json: options.Json = False, debug: options.Debug = False) -> int:
+OneTokenizer = Annotated[
+    str | None,
+    typer.Option("-t", "--tokenizer", metavar="NAME|FOLDER", help="Look at the codes of this tokenizer only."),
+]
+Record = Annotated[
+    str | None, typer.Option("--record", metavar="FILE.json", help="With -t: store the codes of this machine there.")
+]
+Codes = Annotated[
+    str | None, typer.Option("--codes", metavar="FILE.json", help="With -t: compare with codes that were stored there.")
+]
+
+
+def doctor(  # noqa: PLR0917
+    tokenizer: OneTokenizer = None,
+    record: Record = None,
+    codes: Codes = None,
+    device: options.Device = "cpu",
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> int:
     """Show versions and devices, and check the codes of this machine.
 
     Each shipped tokenizer encodes a built-in signal on the CPU, and the codes are compared with those that were
     stored. The exit code is 1 if any of them differs.
+
+    tokaudio doctor -t facebook/encodec_24khz --record codes.json
+
+    tokaudio doctor -t facebook/encodec_24khz --codes codes.json --device cuda
+
+    With a tokenizer, only its codes are looked at: stored on one machine or device, and compared on another.
     """
+    if tokenizer is not None:
+        return _one(tokenizer, record, codes, device, as_json=as_json)
+    for option, given in (("--record", record), ("--codes", codes)):
+        if given is not None:
+            raise refuse(option, "is about one tokenizer", "name it with -t")
     versions = {"tokaudio": _own_version(), "python": platform.python_version(), "platform": platform.platform()}
     versions |= {name: _version(name) or "not installed" for name in _BASE}
     versions |= _libraries()
@@ -42,6 +76,37 @@ def doctor(as_json: options.Json = False, debug: options.Debug = False) -> int:
         emit("")
         emit(listing({"devices": ", ".join(found), **{f"self-check {n}": str(c) for n, c in checks.items()}}))
     return 0 if checks and all(check.passed for check in checks.values()) else 1
+
+
+def _one(name: str, record: str | None, stored: str | None, device: str, *, as_json: bool) -> int:
+    """Store the codes of one tokenizer, or compare them."""
+    from tokaudio.catalogue import builtin_folder
+    from tokaudio.cli.batch import check_output
+    from tokaudio.cli.loading import choose_device, open_tokenizer
+    from tokaudio.tokenizers.self_check import run_self_check, write_self_check
+
+    if record is not None and stored is not None:
+        raise refuse("--record", "and --codes exclude each other", "store codes, or compare with them")
+    for option, file in (("--record", record), ("--codes", stored)):
+        if file is not None and not file.endswith(".json"):
+            raise refuse(f"{option} {file}", "is no .json file", "name a file that ends in .json")
+    if record is not None:
+        check_output(record, False)
+    if stored is not None and not Path(stored).is_file():
+        raise refuse(f"--codes {stored}", "is no file", "store codes first, with --record")
+    tokenizer = open_tokenizer(name, choose_device(device))
+    facts = {"tokenizer": tokenizer.spec.name, "fingerprint": tokenizer.fingerprint, "device": str(tokenizer.device)}
+    if record is not None:
+        facts["output"] = str(write_self_check(tokenizer, record))
+        emit_json(facts) if as_json else emit(f"stored the codes of {facts['tokenizer']} in {record}")
+        return 0
+    check = run_self_check(tokenizer, stored or builtin_folder(name) or name)
+    if as_json:
+        emit_json({**facts, **check.to_dict()})
+    else:
+        said = "no codes are stored; store them with --record FILE.json" if check.status == "missing" else str(check)
+        emit(listing({f"self-check {facts['tokenizer']} on {facts['device']}": said}))
+    return 0 if check.passed else 1
 
 
 def self_checks() -> dict[str, SelfCheck]:

@@ -117,10 +117,14 @@ def self_check_codes(tokenizer: Tokenizer) -> Tensor:
     return tokenizer.encode(self_check_signal(spec.sample_rate, spec.channels), spec.sample_rate).codes[0].cpu()
 
 
-def write_self_check(tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> Path:
-    """Store the codes of the built-in signal in a folder, as `self_check.json`, and return its path.
+def write_self_check(tokenizer: Tokenizer, place: str | os.PathLike[str]) -> Path:
+    """Store the codes of the built-in signal, and return the file's path.
 
-    Call it with the tokenizer as it is loaded from that folder: what is stored must be what users get.
+    Call it with the tokenizer as it is loaded: what is stored must be what users get.
+
+    Args:
+        tokenizer: on any device.
+        place: a folder, where it becomes `self_check.json`, or a file that ends in `.json`.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -142,19 +146,20 @@ def write_self_check(tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> Pa
         "sha256": _digest(codes),
         "codes": codes.tolist(),
     }
-    path = Path(folder) / FILE_NAME
+    path = _file(place)
     rows = ",\n".join(f"    {json.dumps(row, separators=(',', ':'))}" for row in document.pop("codes"))
     text = json.dumps(document, indent=2).removesuffix("\n}") + f',\n  "codes": [\n{rows}\n  ]\n}}\n'
     atomic_write(path, text.encode(), overwrite=True)
     return path
 
 
-def run_self_check(tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> SelfCheck:
-    """Encode the built-in signal and compare with the codes stored in a folder.
+def run_self_check(tokenizer: Tokenizer, place: str | os.PathLike[str]) -> SelfCheck:
+    """Encode the built-in signal and compare with the codes that were stored.
 
     Args:
-        tokenizer: on the CPU, in float32; nothing else is expected to give the very same codes.
-        folder: that holds `self_check.json`.
+        tokenizer: on the CPU, in float32, nothing else is expected to give the very same codes; on another device it
+            is counted how many differ.
+        place: a folder that holds `self_check.json`, or a file that ends in `.json`.
 
     Raises:
         CheckpointError: if the stored codes are damaged.
@@ -165,7 +170,7 @@ def run_self_check(tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> Self
         ...     print(run_self_check(Tokenizer.from_pretrained("mini-codec"), folder))
         no codes are stored; write them
     """
-    path = Path(folder) / FILE_NAME
+    path = _file(place)
     if not path.is_file():
         return SelfCheck("missing")
     fingerprint, expected = _read(path)
@@ -176,6 +181,10 @@ def run_self_check(tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> Self
         return SelfCheck("differs", 0, codes.numel())
     equal = int((codes == expected).sum())
     return SelfCheck("exact" if equal == codes.numel() else "differs", equal, codes.numel())
+
+
+def _file(place: str | os.PathLike[str]) -> Path:
+    return Path(place) if Path(place).suffix == ".json" else Path(place) / FILE_NAME
 
 
 def _read(path: Path) -> tuple[str, Tensor]:
