@@ -1,6 +1,7 @@
 """Tables of facts on pages, from the catalogue: no page states a rate or a licence that the code does not know.
 
-`<!-- tokenizers: compression -->` becomes the table of all tokenizers of a kind, `<!-- facts: NAME -->` that of one.
+`<!-- tokenizers: compression -->` becomes the table of all tokenizers of a kind, `<!-- family: FAMILY -->` that of a
+family, `<!-- facts: NAME -->` that of one.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from tokaudio.spec import TokenizerSpec
 
 HEAD = ("name", "sample rate", "frames/s", "codebooks", "kbps", "licence", "compared")
 PIECES = {"exact": "the codes of the whole", "state": "the codes of the whole, by a state that goes along"}
+OTHER_PIECES = "codes may differ from those of the whole"
+FAMILY_HEAD = ("name", "causal", "pieces and streams give", "weights", "licence", "compared")
 SOURCES = {"built-in": "ships inside", "hub": "from the Hub", "files": "from files that you fetch"}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the marks by tables."""
     markdown = re.sub(r"<!-- tokenizers: (\w+) -->", lambda found: overview(found[1]), markdown)
+    markdown = re.sub(r"<!-- family: (\w+) -->", lambda found: family(found[1]), markdown)
     return re.sub(r"<!-- facts: ([\w.-]+) -->", lambda found: facts(found[1]), markdown)
 
 
@@ -34,6 +38,30 @@ def overview(kind: str) -> str:
     return "\n".join(lines)
 
 
+def family(name: str) -> str:
+    """Return the table of what differs in use between the tokenizers of a family.
+
+    Raises:
+        KeyError: if there is no such family.
+    """
+    found = [entry for entry in published() if entry.family == name]
+    if not found:
+        raise KeyError(f"assets/published.toml: no family {name}")
+    lines = [f"| {' | '.join(FAMILY_HEAD)} |", "|---" * len(FAMILY_HEAD) + "|"]
+    for entry in found:
+        spec = entry.spec
+        origin = (
+            f"[`{entry.repo}`](https://huggingface.co/{entry.repo})" if entry.where == "hub" else SOURCES[entry.where]
+        )
+        cells = (f"`{spec.name}`", _yes(spec.causal), PIECES.get(spec.chunking, OTHER_PIECES), origin, spec.licence)
+        lines.append(f"| {' | '.join(cells)} | {entry.status} |")
+    return "\n".join(lines)
+
+
+def _yes(true: bool) -> str:
+    return "yes" if true else "no"
+
+
 def facts(name: str) -> str:
     """Return the table of one tokenizer."""
     entry = next(entry for entry in [*entries(), *published()] if entry.name == name)
@@ -45,8 +73,8 @@ def facts(name: str) -> str:
         "codebooks": books(spec),
         "codes per second": f"{float(spec.token_rate):g}",
         "bitrate": f"{spec.bitrate_kbps:.3g} kbps with all codebooks",
-        "causal": "yes" if spec.causal else "no",
-        "pieces, streams": PIECES.get(spec.chunking, "codes may differ from those of the whole"),
+        "causal": _yes(spec.causal),
+        "pieces, streams": PIECES.get(spec.chunking, OTHER_PIECES),
         "weights": f"{SOURCES[entry.where]}; {spec.licence}",
     }
     return "\n".join(["| | |", "|---|---|", *(f"| {title} | {text} |" for title, text in rows.items())])
