@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from tokaudio.storage.formats import shard_format
 
 PARQUET = shard_format("parquet")
 ITEMS, COUNT = 3, 8
+# `tests/nightly/everywhere.py` asks for 500.
+EXAMPLES = 4 * int(os.environ.get("TOKAUDIO_EXAMPLES", "2"))
 run = st.tuples(st.sets(st.integers(0, COUNT - 1)), st.none() | st.integers(0, 24), st.booleans())
 
 
@@ -59,7 +62,7 @@ def audit(out: Path) -> None:
         assert (counts["listed"], counts["ok"] + counts["failed"] + counts["skipped"]) == (COUNT, COUNT)
 
 
-@settings(max_examples=8)
+@settings(max_examples=EXAMPLES)
 @given(st.lists(run, min_size=1, max_size=4))
 def test_every_history_ends_the_same(
     tmp_path_factory: pytest.TempPathFactory,
