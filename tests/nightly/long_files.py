@@ -2,8 +2,8 @@
 
 Ten minutes, three hours of stereo at 48 kHz and six hours of mono go through `tokaudio encode`, each in a process of
 its own. Right is: peak memory within 10 % of that of ten minutes of the same kind, and the codes of the first minute
-are those of the first minute alone. It prints one line of JSON per recording, and ends with 1 where anything is not as it
-should be. Needs 2.1 GB in the folder, and eight minutes of CPU.
+are those of the first minute alone. It prints one line of JSON per recording, and ends with 1 where anything is not as
+it should be. Needs 2.1 GB in the folder, and eight minutes of CPU.
 """
 
 from __future__ import annotations
