@@ -211,6 +211,25 @@ class _Repository:
         return wanted
 
     def download(self, name: str, commit: str) -> None:
+        """Download a file; after a line that went dead, go on from there, until two attempts in a row brought nothing.
+
+        Older clients do not go on by themselves, and keep nothing of the 10 MB in which the line went dead.
+        """
+        held, fruitless = self._partial_bytes(), 0
+        while True:
+            try:
+                return self._download(name, commit)
+            except UnreachableError:
+                before, held = held, self._partial_bytes()
+                fruitless = 0 if held > before else fruitless + 1
+                if fruitless == 2:
+                    raise
+
+    def _partial_bytes(self) -> int:
+        """Return the bytes of files that the client has begun to download."""
+        return sum(path.stat().st_size for path in self.storage.glob("blobs/*.incomplete"))
+
+    def _download(self, name: str, commit: str) -> None:
         from huggingface_hub import hf_hub_download
 
         with explained(self.repo_id, self.revision, f"had: {name}"):
