@@ -55,8 +55,8 @@ class Clip:
     held_out: bool
 
 
-def load_clips(folder: Path) -> list[Clip]:
-    """Return the clips of keywords.
+def load_clips(folder: Path, *, task: str = "keyword") -> list[Clip]:
+    """Return the clips of keywords, or of another task.
 
     Raises:
         SystemExit: there is no such set.
@@ -68,7 +68,7 @@ def load_clips(folder: Path) -> list[Clip]:
     return [
         Clip(row["id"], folder / row["path"], row["label"], row["voice"], row["split"] == "eval")
         for row in rows
-        if row["task"] == "keyword"
+        if row["task"] == task
     ]
 
 

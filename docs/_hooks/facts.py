@@ -15,7 +15,8 @@ from tokaudio.spec import TokenizerSpec
 HEAD = ("name", "sample rate", "frames/s", "codebooks", "kbps", "licence", "compared")
 PIECES = {"exact": "the codes of the whole", "state": "the codes of the whole, by a state that goes along"}
 OTHER_PIECES = "codes may differ from those of the whole"
-FAMILY_HEAD = ("name", "causal", "pieces and streams give", "weights", "licence", "compared")
+FAMILY_HEAD = ("name", "causal", "in pieces", "weights", "licence", "compared")
+BRIEFLY = {"exact": "exact", "state": "exact, by a state"}
 SOURCES = {"built-in": "ships inside", "hub": "from the Hub", "files": "from files that you fetch"}
 
 
@@ -53,7 +54,7 @@ def family(name: str) -> str:
         origin = (
             f"[`{entry.repo}`](https://huggingface.co/{entry.repo})" if entry.where == "hub" else SOURCES[entry.where]
         )
-        cells = (f"`{spec.name}`", _yes(spec.causal), PIECES.get(spec.chunking, OTHER_PIECES), origin, spec.licence)
+        cells = (f"`{spec.name}`", _yes(spec.causal), BRIEFLY.get(spec.chunking, "may differ"), origin, spec.licence)
         lines.append(f"| {' | '.join(cells)} | {entry.status} |")
     return "\n".join(lines)
 
