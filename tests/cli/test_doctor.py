@@ -103,3 +103,13 @@ def test_codes_of_one_tokenizer_are_stored_and_compared(cli: Cli, tmp_path: Path
 def test_misuse_is_refused(cli: Cli, arguments: list[str], problem: str) -> None:
     done = cli("doctor", *arguments)
     assert done.code == 2 and problem in done.failure
+
+
+def test_families_are_checked_on_demand(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "self_checks", lambda: {"good": SelfCheck("exact", 1, 1)})
+    assert "family" not in cli("doctor").out
+    monkeypatch.setattr("tokaudio.tokenizers.family_check.family_names", lambda: ["dac", "snac"])
+    document = json.loads(cli("doctor", "--families", "--json").out)
+    names = [check["tokenizer"] for check in document["self_check"]]
+    assert names == ["good", "family dac", "family snac"]
+    assert all(check["equal"] >= 0.98 * check["total"] > 0 for check in document["self_check"])

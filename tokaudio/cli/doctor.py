@@ -24,6 +24,9 @@ _OPTIONAL = ("torchcodec", "matplotlib", "pyarrow", "webdataset", "datasets", "t
 _BROKEN = (ImportError, OSError, RuntimeError)
 
 
+Families = Annotated[
+    bool, typer.Option("--families", help="Check a tiny member of every published family as well; a few seconds.")
+]
 OneTokenizer = Annotated[
     str | None,
     typer.Option("-t", "--tokenizer", metavar="NAME|FOLDER", help="Look at the codes of this tokenizer only."),
@@ -41,6 +44,7 @@ def doctor(  # noqa: PLR0917
     record: Record = None,
     codes: Codes = None,
     device: options.Device = "cpu",
+    families: Families = False,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> int:
@@ -52,6 +56,8 @@ def doctor(  # noqa: PLR0917
     tokaudio doctor -t facebook/encodec_24khz --record codes.json
 
     tokaudio doctor -t facebook/encodec_24khz --codes codes.json --device cuda
+
+    With --families, so do tiny members of the published families, with weights that are made up here.
 
     With a tokenizer, only its codes are looked at: stored on one machine or device, and compared on another.
     """
@@ -65,6 +71,10 @@ def doctor(  # noqa: PLR0917
     versions |= _libraries()
     optional = {"torchaudio": _torchaudio(), **{name: _version(name) for name in _optional()}}
     checks = self_checks()
+    if families:
+        from tokaudio.tokenizers.family_check import check_family, family_names
+
+        checks |= {f"family {name}": check_family(name) for name in family_names()}
     found = devices()
     if as_json:
         results = [{"tokenizer": name, **check.to_dict()} for name, check in checks.items()]
