@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +103,7 @@ def single_tokens() -> Tokens:
     return Tokens(codes, torch.tensor([4]), torch.tensor([1000]), spec, "0123abcd", extras, depth, facts)
 
 
+@cache
 def _npz() -> list[bytes]:
     with tempfile.TemporaryDirectory() as place:
         write_npz(Path(place, "a.npz"), single_tokens())

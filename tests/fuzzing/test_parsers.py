@@ -19,6 +19,12 @@ FOUND: list[tuple[str, bytes]] = [
     ("manifest in JSONL", b'{"path": "a.wav", "duration": ' + b"9" * 5_000 + b"}"),
     ("manifest in JSONL", b'{"path": "a.wav", "duration": ' + b"9" * 400 + b"}"),
     ("annotations", b'{"path": "a.wav", "phones": [[0, ' + b"9" * 400 + b', "a"]]}'),
+    ("journal", b'{"shard": 0, "files": [], "failed": []}'),
+    ("journal", b'{"shard": [], "files": [], "failed": [], "rows": 0, "frames": 0, "samples": 0}'),
+    ("journal", b'{"again": {}}'),
+    # A table of 2^31 entries, and a string of 2^40 bytes.
+    ("weights of torch", b"\x80\x02}r\xff\xff\xff\x7f."),
+    ("weights of torch", b"\x80\x04\x8e" + bytes(5) + b"\x01\0\0."),
     ("labels of xwaves and HTK", b"0 " + b"9" * 400 + b" a\n"),
 ]
 

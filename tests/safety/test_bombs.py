@@ -118,6 +118,8 @@ BOMBS = {
         "a.safetensors",
         lambda: safetensors(b'{"a":{"dtype":"F32","shape":[1000000000000000],"data_offsets":[0,4]}}') + bytes(4),
     ),
+    "a pickle's table of 10^9": ("weights", "a.pt", lambda: b"\x80\x02}r" + struct.pack("<I", 10**9) + b"."),
+    "a pickle's string of 2^40": ("weights", "a.pt", lambda: b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"."),
     "weights of archives": ("weights", "a.pt", lambda: zipped({"archive/data.pkl": zipped({"x": bytes(10**7)})})),
     "weights of a gigabyte": ("weights", "a.pt", lambda: zipped({"archive/data.pkl": bytes(10**8)})),
     "k-means of a gigabyte": ("kmeans", "a.bin", lambda: zlib.compress(b"\x80\x04" + bytes(10**9), 1)),

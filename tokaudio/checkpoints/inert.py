@@ -163,7 +163,8 @@ _STORAGES = {
 _DTYPES = frozenset(_STORAGES.values())
 
 
-class InertUnpickler(pickle.Unpickler):
+# Not the one in C: that makes a table as long as the greatest number in a PUT, so that five bytes could ask for 32 GB.
+class InertUnpickler(pickle._Unpickler):
     """Reads a pickle of `torch.save` without running anything of it.
 
     Args:
@@ -177,6 +178,17 @@ class InertUnpickler(pickle.Unpickler):
     ) -> None:
         super().__init__(stream, encoding="utf-8", errors="replace")
         self._storage, self._where = storage, where
+
+    def load(self) -> Any:
+        """Return what the pickle holds.
+
+        Raises:
+            ValueError: if it asks for more memory than there is.
+        """
+        try:
+            return super().load()
+        except MemoryError as error:
+            raise ValueError("it asks for more memory than there is") from error
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a substitute, or a class of placeholders.

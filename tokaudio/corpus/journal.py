@@ -128,11 +128,11 @@ class Journal:
                     self.open_again[record.shard] = record
                 return
             record = ShardRecord.from_dict(fields)
-        except (CorpusError, UnicodeDecodeError):
+            self.done[record.shard] = record
+            self.open_again.pop(record.shard, None)
+        except (CorpusError, LookupError, TypeError, ValueError):
+            # Cut off, changed, or sealed by something else.
             self.damaged += 1
-            return
-        self.done[record.shard] = record
-        self.open_again.pop(record.shard, None)
 
     def add(self, record: ShardRecord) -> None:
         """Add a shard that is done; the caller has the job to itself.
