@@ -71,9 +71,12 @@ def test_an_archive_packed_again_is_read(shard):
     ("change", "message"),
     [
         (lambda members: members[1:], "no description"),
-        (lambda members: members[:-1], "members of"),
+        (lambda members: [*members[:-2], members[-1]], "members of"),
+        (lambda members: members[:-1], "how many rows it has"),
+        (lambda members: [*members[:-6], members[-1]], "how many rows it has"),
+        (lambda members: [*members, members[-1]], "how many rows it has"),
         (lambda members: [members[0], *members[2:]], "members of"),
-        (lambda members: [*members, *members[1:6]], "two rows have the key"),
+        (lambda members: [*members[:-1], *members[1:6], members[-1]], "two rows have the key"),
         (lambda members: [(n.replace("%2Ec", "%2Ed"), c) for n, c in members], "name of another"),
         (lambda members: [(n, c.replace(b'"speaker":0', b'"speaker":7')) for n, c in members], "checksum"),
         (lambda members: [(n, b"[]" if n.endswith(".json") and "_" not in n else c) for n, c in members], "no object"),
@@ -83,6 +86,15 @@ def test_members_that_were_changed_are_refused(shard, change, message):
     repacked(shard[0], change)
     with pytest.raises(TokensError, match=message):
         list(FORMAT.read_shard(shard[0]))
+
+
+def test_rows_that_became_zeros_are_missed(shard):
+    # Zeros are also how an archive ends.
+    content = shard[0].read_bytes()
+    for start in range(512, len(content) - 1024, 512):
+        shard[0].write_bytes(content[:start].ljust(len(content), b"\0"))
+        with pytest.raises(TokensError):
+            list(FORMAT.read_shard(shard[0]))
 
 
 def test_links_folders_and_pickles_are_refused(shard, tmp_path):
@@ -123,7 +135,7 @@ def test_names_leave_room_for_the_longest_ending(tmp_path, letters):
     FORMAT.write_shard(tmp_path / "a.tar", rows, info)
     assert list(FORMAT.read_shard(tmp_path / "a.tar")) == rows
     with tarfile.open(tmp_path / "a.tar") as tar:
-        assert max(map(len, tar.getnames())) <= 100 and len(set(tar.getnames())) == 1 + 3 * len(keys)
+        assert max(map(len, tar.getnames())) <= 100 and len(set(tar.getnames())) == 2 + 3 * len(keys)
 
 
 def test_an_extra_whose_name_leaves_no_room_is_refused(tmp_path):

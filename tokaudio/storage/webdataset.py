@@ -7,6 +7,7 @@
 | `NAME.depth.npy` | uint16 [T], only of datasets with a depth |
 | `NAME.extra_X.npy` | side information |
 | `NAME.json` | the facts of the row (`tokaudio.storage._facts`), its columns and `crc32` |
+| `__tokaudio__/end.json` | `{"rows": N}`, the last member: an end of zeros alone could stand for lost rows |
 
 NAME is the key with all but letters, digits, `-` and `_` percent-encoded, as WebDataset cuts names at the first dot;
 where that gives more than 80 characters, or more than 100 with the longest ending, its beginning and a digest.
@@ -39,7 +40,7 @@ from tokaudio.storage._tar import MAX_MEMBER_NAME, TarWriter, read_tar
 from tokaudio.storage.dataset_info import FILE_NAME, DatasetInfo, info_bytes
 from tokaudio.storage.rows import TokenRow, checked_rows, distinct
 
-INFO_MEMBER = f"__tokaudio__/{FILE_NAME}"
+INFO_MEMBER, END_MEMBER = f"__tokaudio__/{FILE_NAME}", "__tokaudio__/end.json"
 
 
 def write_shard(path: str | os.PathLike[str], rows: Iterable[TokenRow], info: DatasetInfo) -> None:
@@ -47,12 +48,14 @@ def write_shard(path: str | os.PathLike[str], rows: Iterable[TokenRow], info: Da
     with Path(path).open("wb") as stream:
         tar = TarWriter(stream)
         tar.add(INFO_MEMBER, info_bytes(shard_info(info)))
-        longest = _longest_name(info)
+        longest, count = _longest_name(info), 0
         for row in checked_rows(rows, info):
             name = member_name(row.key, longest=longest)
             for part, array in arrays_of(row).items():
                 tar.add(f"{name}.{part}.npy", to_npy(array))
             tar.add(f"{name}.json", to_json(facts_of(row)))
+            count += 1
+        tar.add(END_MEMBER, to_json({"rows": count}))
         tar.close()
 
 
@@ -80,7 +83,11 @@ def _longest_name(info: DatasetInfo) -> int:
 
 def _rows(path: str | os.PathLike[str], members: Iterator[tuple[str, bytes]], info: DatasetInfo) -> Iterator[TokenRow]:
     parts, longest = _endings(info), _longest_name(info)
-    for first, content in members:
+    for count, (first, content) in enumerate(members):
+        if first == END_MEMBER:
+            if content != to_json({"rows": count}) or next(members, None) is not None:
+                break
+            return
         stem = first.removesuffix(parts[0])
         found = {first.removeprefix(stem): content}
         for name, other in itertools.islice(members, len(parts) - 1):
@@ -95,3 +102,4 @@ def _rows(path: str | os.PathLike[str], members: Iterator[tuple[str, bytes]], in
         if member_name(row.key, longest=longest) != stem:
             damaged(path, f"the row {row.key!a:.40} has the name of another")
         yield row
+    damaged(path, "it does not say at its end how many rows it has")
