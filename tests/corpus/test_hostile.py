@@ -42,6 +42,11 @@ GOOD: dict[str, Callable[[Path], None]] = {
     "flac called wav": sound(TONE, format="FLAC"),
     "ogg called wav": sound(TONE, format="OGG"),
     "8 bits": sound(TONE, subtype="PCM_U8"),
+    "aiff called wav": sound(TONE, format="AIFF"),
+    "w64 called wav": sound(TONE, format="W64"),
+    "caf called wav": sound(TONE, format="CAF"),
+    "mp3 called wav": sound(voice(0.5, 16_000), format="MP3"),
+    "11 channels at 44.1 kHz": sound(voice(0.1, 44_100, 11), 44_100),
 }
 NAMES = [
     "caf\udce9.wav",
@@ -65,7 +70,7 @@ def test_every_input_is_ok_or_failed_with_its_reason(tmp_path: Path, tokenize: T
         make(source / f"good {name}.wav")
     with without_root_powers():
         summary = encode_here(source, tmp_path / "out", tokenize)
-    assert summary.listed == len(BAD) + 1 + len(GOOD) >= 35
+    assert summary.listed == len(BAD) + 1 + len(GOOD) >= 40
     assert (summary.ok, summary.failed, summary.skipped) == (len(GOOD), len(BAD) + 1, 0)
     failed = [json.loads(line) for line in (tmp_path / "out/.tokaudio/failed.jsonl").read_text().splitlines()]
     reasons = {line["key"]: line["reason"] for line in failed}
