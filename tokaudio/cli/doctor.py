@@ -67,7 +67,7 @@ def doctor(  # noqa: PLR0917
         if given is not None:
             raise refuse(option, "is about one tokenizer", "name it with -t")
     versions = {"tokaudio": _own_version(), "python": platform.python_version(), "platform": platform.platform()}
-    versions |= {name: _version(name) or "not installed" for name in _BASE}
+    versions |= {name: _version(name) or "not installed" for name in _BASE} | {"torch": _torch_build()}
     versions |= _libraries()
     optional = {"torchaudio": _torchaudio(), **{name: _version(name) for name in _optional()}}
     checks = self_checks()
@@ -158,6 +158,13 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _torch_build() -> str:
+    """Return the version of torch with the build, such as +cpu, which what is installed does not always name."""
+    import torch
+
+    return str(torch.__version__)
 
 
 def _libraries() -> dict[str, str]:
