@@ -1,6 +1,6 @@
 """The oldest and the newest versions that are supported: `nox`, or `nox -s newest-3.13 -- -n 4` with options of pytest.
 
-Which those are is nowhere written down but in `pyproject.toml`: uv takes the lowest that its bounds allow, or the newest.
+Which those are stands in `pyproject.toml` alone: uv takes the lowest that its bounds allow, or the newest.
 """
 
 import nox
