@@ -27,21 +27,18 @@ import torch
 from tokaudio.checkpoints.reading import read_checkpoint
 from tokaudio.checkpoints.sklearn_kmeans import read_kmeans
 from tokaudio.errors import TokaudioError
+from tests.nightly.limited import peak_bytes
 from tokaudio.storage.npz import read_npz
-
-def peak():
-    status = Path("/proc/self/status").read_text().split()
-    return 1024 * int(status[status.index("VmHWM:") + 1])
 
 def attempt(load, path):
     Path("/proc/self/clear_refs").write_text("5")
-    used, began = peak(), time.process_time()
+    used, began = peak_bytes(), time.process_time()
     try:
         load(path)
         said = ""
     except TokaudioError as error:
         said = str(error)
-    return said, peak() - used, time.process_time() - began
+    return said, peak_bytes() - used, time.process_time() - began
 
 load = {"tokens": read_npz, "weights": read_checkpoint, "kmeans": read_kmeans}
 names = sys.argv[1:]
