@@ -41,6 +41,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """An empty Hub on the loopback, which the client takes for the real one."""
+    from huggingface_hub import RepoUrl
+
     with serving() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
+        # Older clients read the address of a commit by what the variable was when they were imported.
+        for made in (RepoUrl.__new__, RepoUrl.__init__):
+            monkeypatch.setattr(made, "__defaults__", (server.url,))
         yield server

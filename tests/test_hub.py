@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from huggingface_hub import RepoUrl, scan_cache_dir
+from huggingface_hub import scan_cache_dir
 
 from tests.hub_server import GOOD_TOKEN, Hub
 from tokaudio.errors import CheckpointError, HubError, UnknownNameError
@@ -241,10 +241,7 @@ def test_a_page_of_something_else_is_no_hub(hub: Hub, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def folder(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # Older clients read the address of a commit by what the variable was when they were imported.
-    for made in (RepoUrl.__new__, RepoUrl.__init__):
-        monkeypatch.setattr(made, "__defaults__", (hub.url,))
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "up" / "deeper").mkdir(parents=True)
     for name in NAMES:
         (tmp_path / "up" / name).write_bytes(FILES[name])

@@ -29,5 +29,6 @@ def test_two_processes_keep_the_codebooks_of_one():
     command = [sys.executable, "-m", "tests.quantizers.processes_check", "--processes", "2", "--steps", "20"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+    # Older versions of torch say there, too, that processes are connected.
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("[Gloo]")]
     assert [line.split(", ")[0] for line in lines[:-1]] == [f"ok: {name}" for name in VARIANTS]
